@@ -1,0 +1,91 @@
+# The front door. `make help` lists what can be done.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SUFFIXES:
+.PHONY: help setup demo test up down lint format bench contracts lock clean
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
+endif
+
+BIN := .venv/bin
+JARS := .local/kafka-jars/complete
+say = printf '%s  %s\n' "$$(date +%H:%M:%S)"
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+setup: .venv/packages .venv/hotline $(JARS) ## the virtual environment and the jars, all hash-checked
+
+demo: setup ## set everything up and play the story of one case, from first contact to closure
+	@$(BIN)/hotline demo
+
+test: setup ## set everything up and run all tests
+	@$(BIN)/pytest
+
+up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
+	@$(BIN)/hotline up
+
+down: ## end whatever an earlier `make up` left running
+	@if [ -x $(BIN)/hotline ]; then $(BIN)/hotline down; fi
+
+lint: .venv/packages .venv/hotline ## format check, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyrefly check
+	$(BIN)/lint-imports
+
+format: .venv/packages ## put the code into its one format
+	@$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure rates and latencies on this machine
+	@$(BIN)/python -m bench
+
+contracts: .venv/packages .venv/hotline ## regenerate schemas, OpenAPI, AsyncAPI and the reference page
+	@$(BIN)/hotline contracts
+
+lock: .venv/packages ## resolve requirements/*.in anew
+	@cd requirements
+	compile="../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"
+	$$compile dev.in --output-file dev.lock
+	$$compile run.in --constraint dev.lock --output-file run.lock
+
+clean: down ## remove the virtual environment and all local state
+	@rm -rf .venv .local
+
+.venv/python:
+	@for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi
+	done
+	if [ -z "$${python:-}" ]; then
+	  echo "Python 3.11 or newer is needed and was not found. Debian: apt install python3 python3-venv;" \
+	       "macOS: brew install python; or name one: make PYTHON=/path/to/python3" >&2; exit 1
+	fi
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then
+	  echo "Python's venv module is missing. Debian: apt install python3-venv" >&2; exit 1
+	fi
+	$(say) "virtual environment .venv with $$("$$python" --version)"
+	"$$python" -m venv --clear .venv
+	touch $@
+
+.venv/packages: requirements/dev.lock .venv/python
+	@total=$$(grep -c '==' requirements/dev.lock)
+	$(say) "installing up to $$total packages, hashes checked (about a minute the first time)"
+	$(BIN)/python -m pip --disable-pip-version-check install --require-hashes --progress-bar off -r requirements/dev.lock 2>&1 |
+	  tee .venv/pip.log | { n=0; while read -r word _; do
+	    if [ "$$word" = Collecting ] && [ $$((++n % 25)) -eq 0 ]; then $(say) "  $$n packages"; fi
+	    if [ "$$word" = Installing ]; then $(say) "  unpacking"; fi
+	  done; } || { tail -n 20 .venv/pip.log >&2; echo "Installing failed; everything pip said is in .venv/pip.log" >&2; exit 1; }
+	touch $@
+
+.venv/hotline: pyproject.toml .venv/packages
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	$(say) "the command $(BIN)/hotline is ready"
+	touch $@
+
+$(JARS): deploy/local/kafka/jgo.lock.toml .venv/hotline
+	@$(BIN)/python -m deploy.local.kafka
+	touch $@

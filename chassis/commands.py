@@ -1,0 +1,153 @@
+"""Decide and record: one use case for every command of every service, from REST, a reaction, a webhook or a timer alike."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import IntegrityError
+from opentelemetry import propagate
+
+from chassis.log import Log, Row, Written, recorded
+from chassis.mapper import FactMapper, Recorded
+from chassis.transient import StoreGone
+from contracts.ids import command_id
+from contracts.kernel import Command, Fact, Given, Refused
+from contracts.rules import Rules
+
+ROUNDS = 20  # a stream so contended that twenty decisions in a row come too late is answered "try again"
+
+Permit = Callable[[Any, Command], str]
+"""May this be done to this state? Answers the capacity it is done in, or raises NotFound."""
+
+
+class NotFound(Refused):
+    """Nothing under this id, or nothing this caller may know of: both look alike."""
+
+    def __init__(self) -> None:
+        super().__init__("not-found")
+
+
+class Stale(Refused):
+    """The caller decided on a version that is no longer the latest."""
+
+
+class KeyReused(Refused):
+    """The same idempotency key with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who wants a command done, and why. cause: `rest:<key>`, `<log>:<position>`, `clock:<clock>@<version>` …
+
+    seen: the version on the screen (`If-Match`). fingerprint: HMAC of actor and body, b"" where a repeat need not be compared.
+    not_before: the stamp of the cause, so that nothing is recorded before what made it happen.
+    """
+
+    cause: str
+    actor: str
+    as_: str = "system"
+    correlation: str = ""
+    seen: int | None = None
+    fingerprint: bytes = b""
+    not_before: datetime | None = None
+    permit: Permit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command led to: the state at the version it produced, and the facts it told, sealed fields opened."""
+
+    stream: UUID
+    state: Any
+    version: int
+    position: int
+    told: list[Recorded]
+
+    @property
+    def created(self) -> bool:
+        return bool(self.told) and self.told[0].version == 1
+
+
+Enrich = Callable[[Command], Awaitable[Command]]
+
+
+@dataclass(frozen=True)
+class Commands:
+    """A service's domain over its log. `enrich` may fill what a command's body leaves to the service: a directory look-up."""
+
+    log: Log
+    decide: Callable[[Any, Any], Iterable[Fact]]
+    evolve: Callable[[Any, Any], Any]
+    rules: Rules
+    enrich: Enrich | None = None
+
+    async def execute(self, stream: UUID, command: Command, call: Call) -> Outcome:
+        """Decide and record; the same cause again gives the first answer again.
+
+        Raises Refused (NotFound, Stale, KeyReused among them), or StoreGone if the outcome is unknown.
+        """
+        key = command_id(stream, call.cause, type(command).__name__)
+        salt = os.urandom(16)
+        for _ in range(ROUNDS):
+            if done := await self.log.written(key):
+                return await self._repeat(stream, done, call)
+            past = await self.log.load(stream, self.evolve)
+            if past.state is None and not command.creates:
+                raise NotFound
+            given = Given(call.actor, call.as_, self.log.time.now(), self.rules, stream, salt)
+            asked = (await self.enrich(command) if self.enrich else command).knowing(given)
+            if call.permit:
+                given = Given(call.actor, call.permit(past.state, asked), given.now, self.rules, stream, salt)
+                asked = asked.knowing(given)
+            if call.seen not in (None, past.version):
+                raise await self._stale(stream, call.seen or 0, past.version)
+            facts = list(self.decide(asked, past.state))
+            if not facts:
+                return Outcome(stream, past.state, past.version, await self._position(stream, past.version), [])
+            correlation = past.correlation or call.correlation or str(asked.story or stream)
+            meta = _meta(key, given, asked, call, correlation)
+            try:
+                written = await self.log.record(stream, past.version, facts, key, meta, call.not_before, call.fingerprint)
+            except IntegrityError:
+                continue  # somebody was faster: look again, and decide again
+            return await self._repeat(stream, written, call)
+        raise StoreGone("this stream is being changed by many at once")
+
+    async def _repeat(self, stream: UUID, done: Written, call: Call) -> Outcome:
+        if call.fingerprint != done.fingerprint:
+            raise KeyReused("key-reused")
+        rows = await self.log.after(done.positions.start - 1, len(done.positions))
+        told = await self.log.open(rows)
+        past = await self.log.load(stream, self.evolve, rows[-1].version)
+        return Outcome(stream, past.state, past.version, done.positions[-1], told)
+
+    async def _position(self, stream: UUID, version: int) -> int:
+        rows = await self.log.rows_of(stream, gt=version - 1)
+        return rows[0].position if rows else 0
+
+    async def _stale(self, stream: UUID, seen: int, current: int) -> Stale:
+        changes = [_change(self.log.name, row) for row in await self.log.rows_of(stream, gt=seen)]
+        return Stale("stale-version", seen=seen, current=current, changes=changes)
+
+
+def _meta(key: UUID, given: Given, command: Command, call: Call, correlation: str) -> dict[str, str]:
+    meta = {
+        "command": str(key),
+        "actor": given.actor,
+        "as": given.as_,
+        "occurred_at": command.happened_at.isoformat(),
+        "cause": call.cause,
+        "correlation": correlation,
+    }
+    if call.seen is not None:
+        meta["seen"] = str(call.seen)
+    propagate.inject(meta)  # traceparent, so that one contact is followed through every service
+    return meta
+
+
+def _change(log: str, row: Row) -> dict[str, Any]:
+    event = recorded(log, row, FactMapper())
+    return {"version": row.version, "type": row.type, "actor": event.meta["actor"], "at": row.recorded_at.isoformat()}

@@ -1,0 +1,204 @@
+"""Hearing other services: act on exactly the next position, or do nothing; park what cannot be digested; never skip, never block.
+
+A fact whose cause is a position of another log that this service also hears waits until that one was heard.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from logging import getLogger
+from typing import Any
+
+import structlog
+from eventsourcing.persistence import JSONTranscoder
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from opentelemetry import context, metrics, propagate, trace
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from chassis.commands import Call, Commands
+from chassis.follow import Handler, Handlers
+from chassis.kafka import row_of, topic_of
+from chassis.log import Row, recorded
+from chassis.mapper import FactMapper, Recorded
+from chassis.reaction import Reaction
+from chassis.transient import TRANSIENT, pauses
+from contracts.kernel import Refused
+
+log_ = structlog.get_logger("hotline.hearing")
+tracer = trace.get_tracer("hotline")
+meter = metrics.get_meter("hotline")
+heard_ = meter.create_gauge("hotline.heard.position", description="last position heard of a log")
+parked_ = meter.create_counter("hotline.parked", description="facts parked since the process started")
+
+
+@dataclass
+class Ears:
+    """What one service hears. reactions command its own streams; copies keep small tables; both per fact type."""
+
+    me: str
+    kafka: str
+    pool: AsyncConnectionPool
+    commands: Commands
+    sources: Sequence[str]
+    reactions: Sequence[Reaction]
+    copies: Handlers = field(default_factory=dict)
+    _heard: dict[str, int] = field(default_factory=dict)
+    _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def listen(self, up: Callable[[], None]) -> None:
+        """Subscribe and react until cancelled. Raises a transient error if the broker cannot be reached at the start."""
+        await self._remember()
+        broker = KafkaBroker(
+            self.kafka,
+            decoder=_raw,
+            enable_idempotence=True,
+            acks="all",
+            allow_auto_create_topics=False,
+            logger=getLogger("hotline.kafka"),
+        )
+        for source in self.sources:
+            self._subscribe(broker, source)
+        try:
+            await broker.start()
+            up()
+            await asyncio.Event().wait()
+        finally:
+            await broker.stop()
+
+    def _subscribe(self, broker: KafkaBroker, source: str) -> None:
+        @broker.subscriber(
+            topic_of(source),
+            group_id=f"{self.me}.{source}",
+            group_instance_id=f"{self.me}.{source}-0",  # static member: after kill -9 the successor starts within a second
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            max_poll_interval_ms=86_400_000,  # a transient fault is waited out in place, however long it takes
+        )
+        async def on_record(body: bytes, msg: KafkaMessage) -> None:
+            row = row_of({name: str(value) for name, value in msg.headers.items()}, body)
+            if row is None:
+                log_.error("a record that is not from a relay was passed over", topic=topic_of(source))
+                return
+            for pause in pauses(longest=10):
+                try:
+                    await self.hear(source, row, {name: str(value) for name, value in msg.headers.items()})
+                    break
+                except TRANSIENT as problem:
+                    log_.warning("waiting", source=source, position=row.position, seconds=pause, error=type(problem).__name__)
+                    await asyncio.sleep(pause)
+
+    async def hear(self, source: str, row: Row, headers: Mapping[str, str]) -> None:
+        """Act on the next position of a log once. Raises only what is transient."""
+        last = self._heard[source]
+        if row.position != last + 1:
+            if row.position > last + 1:
+                log_.error("a gap", source=source, waiting_for=last + 1, got=row.position)
+            return  # heard before, or not yet its turn: the relay sends it again behind the missing one
+        try:
+            if await self._is_parked(source, row):
+                raise LookupError("an earlier event of this stream is parked")
+            await self._cause_heard(row)
+            copy = await self._react(source, row, headers)
+            await self._advance(source, row, headers, copy)
+        except TRANSIENT:
+            raise
+        except Exception as problem:  # whatever it is: park it, with its reason, and go on
+            reason = problem.code if isinstance(problem, Refused) else type(problem).__name__
+            log_.warning("parked", source=source, position=row.position, type=row.type, reason=reason, exc_info=problem)
+            parked_.add(1, {"source": source})
+            await self._advance(source, row, headers, parked=reason)
+
+    async def _react(self, source: str, row: Row, headers: Mapping[str, str]) -> tuple[Handler, Recorded] | None:
+        wanted = [reaction for reaction in self.reactions if reaction.hears.TOPIC == row.type]
+        copy = next((handler for kind, handler in self.copies.items() if kind.TOPIC == row.type), None)
+        if not wanted and not copy:
+            return None
+        event = recorded(source, row, FactMapper())
+        with tracer.start_as_current_span(
+            f"process {topic_of(source)}",
+            context=propagate.extract(dict(headers), context=context.Context()),
+            kind=trace.SpanKind.CONSUMER,
+            attributes={
+                "messaging.system": "kafka",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": topic_of(source),
+                "messaging.consumer.group.name": f"{self.me}.{source}",
+                "hotline.position": row.position,
+                "hotline.type": row.type,
+                "hotline.correlation": event.meta.get("correlation", ""),
+            },
+        ):
+            for reaction in wanted:
+                await self._perform(reaction, event)
+        return (copy, event) if copy else None
+
+    async def _perform(self, reaction: Reaction, event: Recorded) -> None:
+        for stream, command in reaction.commands(event):
+            call = Call(
+                cause=event.cause,
+                actor=f"policy:{reaction.name}",
+                correlation=event.meta.get("correlation", ""),
+                not_before=event.recorded_at,
+            )
+            try:
+                await self.commands.execute(stream, command, call)
+            except Refused as why:
+                if why.code not in reaction.done:
+                    raise
+
+    async def _cause_heard(self, row: Row) -> None:
+        """Causes are recorded earlier than their effects, so waiting for them cannot come full circle."""
+        cause = JSONTranscoder().decode(row.state)["meta"].get("cause", "")
+        log, _, position = cause.partition(":")
+        if log in self._heard and position.isdigit():
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._heard[log] >= int(position))
+
+    # -- what has been heard -------------------------------------------------------------------------------------------------
+
+    async def _remember(self) -> None:
+        async with self.pool.connection() as db:
+            for source in self.sources:
+                await db.execute("INSERT INTO heard VALUES (%s, 0, 0) ON CONFLICT DO NOTHING", (topic_of(source),))
+                cursor = await db.execute("SELECT position FROM heard WHERE topic = %s AND partition = 0", (topic_of(source),))
+                ((self._heard[source],),) = await cursor.fetchall()
+
+    async def _is_parked(self, source: str, row: Row) -> bool:
+        async with self.pool.connection() as db:
+            cursor = await db.execute("SELECT FROM parked WHERE topic = %s AND stream = %s LIMIT 1", (topic_of(source), row.stream))
+            return await cursor.fetchone() is not None
+
+    async def _advance(
+        self,
+        source: str,
+        row: Row,
+        headers: Mapping[str, str],
+        copy: tuple[Handler, Recorded] | None = None,
+        parked: str | None = None,
+    ) -> None:
+        async with self.pool.connection() as db, db.transaction():
+            moved = await db.execute(
+                "UPDATE heard SET position = %s WHERE topic = %s AND partition = 0 AND position = %s",
+                (row.position, topic_of(source), row.position - 1),
+            )
+            if moved.rowcount and copy:
+                handler, event = copy
+                await handler(db, event)
+            if moved.rowcount and parked:
+                await db.execute(
+                    "INSERT INTO parked VALUES (%s, 0, %s, %s, %s, %s, %s)",
+                    (topic_of(source), row.position, row.stream, Jsonb(dict(headers)), row.state, parked),
+                )
+        if not moved.rowcount:  # another worker was here: take its word
+            await self._remember()
+        async with self._moved:
+            self._heard[source] = max(self._heard[source], row.position) if moved.rowcount else self._heard[source]
+            self._moved.notify_all()
+        heard_.set(self._heard[source], {"source": source})
+
+
+async def _raw(msg: KafkaMessage) -> Any:
+    """A decoder that cannot fail: a bad body is ours to judge, not the acknowledgement policy's."""
+    return msg.body

@@ -1,0 +1,84 @@
+"""The key store: one AES-256 key a person, wrapped under a master key. Unreachable is never the same as missing."""
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg import Error
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from chassis.transient import StoreGone
+from contracts.kernel import Refused
+
+CACHED, SECONDS = 10_000, 30.0
+MASTER = "1"  # name of the master key that wraps new keys
+
+
+class KeyStore:
+    """get, create, behind a small cache that forgets within 30 seconds."""
+
+    def __init__(self, pool: AsyncConnectionPool, master: bytes) -> None:
+        self._pool, self._master = pool, AESGCM(master)
+        self._cache: OrderedDict[UUID, tuple[bytes | None, float]] = OrderedDict()
+
+    async def get(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
+        """The keys there are; a destroyed or unknown person is absent. Raises StoreGone if nobody answers."""
+        found, asked = self._from_cache(persons)
+        if asked:
+            rows = await self._call("SELECT * FROM get_keys(%s)", asked)
+            found |= self._keep(rows)
+        return {person: key for person, key in found.items() if key}
+
+    async def create(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
+        """A durable key for each person before the first event that uses it. Refuses `person-forgotten` for a destroyed one."""
+        found, asked = self._from_cache(persons)
+        if asked:
+            wraps = [self._wrap(person, AESGCM.generate_key(256)) for person in asked]
+            rows = await self._call("SELECT * FROM create_keys(%s, %s, %s)", asked, [MASTER] * len(asked), wraps)
+            found |= self._keep(rows)
+        keys = {person: key for person, key in found.items() if key}
+        if len(keys) < len(found):
+            raise Refused("person-forgotten")
+        return keys
+
+    def flush(self) -> None:
+        """Forget every cached key."""
+        self._cache.clear()
+
+    def _from_cache(self, persons: Iterable[UUID]) -> tuple[dict[UUID, bytes | None], list[UUID]]:
+        found: dict[UUID, bytes | None] = {}
+        asked: list[UUID] = []
+        for person in dict.fromkeys(persons):
+            key, until = self._cache.get(person, (None, 0.0))
+            if until > time.monotonic():
+                found[person] = key
+            else:
+                asked.append(person)
+        return found, asked
+
+    def _keep(self, rows: Sequence[tuple[UUID, str, bytes | None]]) -> dict[UUID, bytes | None]:
+        keys = {person: self._unwrap(person, wrapped) if wrapped else None for person, _, wrapped in rows}
+        until = time.monotonic() + SECONDS
+        for person, key in keys.items():
+            self._cache[person] = (key, until)
+            self._cache.move_to_end(person)
+        while len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
+        return keys
+
+    async def _call(self, query: str, *args: object) -> list[tuple[UUID, str, bytes | None]]:
+        try:
+            async with self._pool.connection() as db:
+                return await (await db.execute(query, args)).fetchall()  # pyrefly: ignore  # constants of this module
+        except (Error, PoolTimeout, TooManyRequests) as problem:
+            raise StoreGone("the key store does not answer") from problem
+
+    def _wrap(self, person: UUID, key: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._master.encrypt(nonce, key, f"key|1|{person}".encode())
+
+    def _unwrap(self, person: UUID, wrapped: bytes) -> bytes:
+        return self._master.decrypt(wrapped[:12], wrapped[12:], f"key|1|{person}".encode())

@@ -1,0 +1,77 @@
+"""Tells the log to its topic. The topic's last record is the checkpoint, so there is none to lose.
+
+Any number of relays, zombies included, only ever append runs that start at or before end + 1: first occurrences stay in order and
+without a gap, and hearers act on exactly the next position.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from opentelemetry import metrics
+
+from chassis.kafka import headers_of, topic_of
+from chassis.log import Log
+
+log_ = structlog.get_logger("hotline.relay")
+told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
+BATCH, IDLE, PATIENCE = 500, 0.01, 15.0  # records, seconds, seconds
+
+
+class TopicAheadError(Exception):
+    """The topic tells more than the log holds: the log was restored from an old backup, or rewritten. A person must look."""
+
+
+async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
+    """Runs until cancelled; calls `up` once it works. Raises a transient error to be started again, TopicAheadError to end all."""
+    topic = TopicPartition(topic_of(log.name), 0)
+    position = await last_told(topic, kafka)
+    if position > (head := await log.head()):
+        raise TopicAheadError(
+            f"the topic is at {position} but the log at {head}: restored from an old backup? first missing: {head + 1}"
+        )
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all", linger_ms=0)
+    try:
+        await producer.start()
+        up()
+        while True:
+            rows = await log.after(position, BATCH)
+            if not rows:
+                await asyncio.sleep(IDLE)
+                continue
+            if rows[0].position != position + 1:
+                raise RuntimeError(f"the log of {log.name} has a hole after {position}: tampering or loss")
+            async with asyncio.timeout(PATIENCE):  # starting over is always safe, so waiting for ever never is
+                sends = [
+                    await producer.send(
+                        topic.topic, row.state, key=row.stream.bytes, partition=topic.partition, headers=headers_of(log.name, row)
+                    )
+                    for row in rows
+                ]
+                await asyncio.gather(*sends)
+            position = rows[-1].position
+            told.set(position, {"log": log.name})
+    finally:
+        async with asyncio.timeout(PATIENCE):
+            await producer.stop()
+
+
+async def last_told(topic: TopicPartition, kafka: str) -> int:
+    """The greatest position in the topic; 0 for an empty one."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await consumer.start()
+    try:
+        consumer.assign([topic])
+        end = (await consumer.end_offsets([topic]))[topic]
+        begin = (await consumer.beginning_offsets([topic]))[topic]
+        last = 0
+        if end > begin:
+            consumer.seek(topic, max(begin, end - 1000))  # a zombie may have told old positions after newer ones
+            async with asyncio.timeout(PATIENCE):
+                while await consumer.position(topic) < end:
+                    for record in (await consumer.getmany(topic, timeout_ms=500)).get(topic, []):
+                        last = max(last, int(dict(record.headers).get("ce_id", b"0")))
+        return last
+    finally:
+        await consumer.stop()

@@ -1,0 +1,101 @@
+"""Personal fields leave the process only sealed, one box a person an event, under a key of the person they are about.
+
+Box, format 1 = base64 of `nonce(12) ‖ AES-256-GCM(key, plaintext, associated data) ‖ tag`. The associated data binds a box to its
+event, so a box moved elsewhere does not open. The plaintext maps JSON Pointers to values and is padded with spaces to 64 bytes.
+"""
+
+import json
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts.kernel import Shape
+
+PADDING = 64
+
+
+class Place(NamedTuple):
+    """Where a box stands: stream, version and type of its event."""
+
+    stream: UUID
+    version: int
+    type: str
+
+
+Part = dict[str, Any]
+
+
+def split(fact: Shape) -> tuple[dict[str, Any], dict[UUID, Part]]:
+    """The clear fields as JSON-ready data, and per person the sealed ones as JSON Pointer → value."""
+    clear: dict[str, Any] = fact.model_dump(mode="json")
+    parts: dict[UUID, Part] = {}
+    for pointer, holder, data in _shapes(fact, clear, ""):
+        for name, of in holder.personal.items():
+            value = data.pop(name)
+            if value is None:
+                continue
+            person = getattr(holder, of)
+            if person is None:
+                raise ValueError(f"{type(holder).__name__}.{name} is given, but the person it is about is not")
+            parts.setdefault(person, {})[f"{pointer}/{name}"] = value
+    return clear, parts
+
+
+def people(fact: Shape) -> set[UUID]:
+    """The persons whose keys sealing this fact needs."""
+    return {
+        getattr(holder, of)
+        for _, holder, _ in _shapes(fact, {}, "")
+        for name, of in holder.personal.items()
+        if getattr(holder, name) is not None and getattr(holder, of) is not None
+    }
+
+
+def _shapes(shape: Shape, data: Any, pointer: str) -> Iterator[tuple[str, Shape, Any]]:
+    """Every shape inside a fact with its dumped data, deepest first; a sealed field is one value and not entered."""
+    for name, value in shape:
+        if name in shape.personal:
+            continue
+        if isinstance(value, Shape):
+            yield from _shapes(value, data.get(name), f"{pointer}/{name}")
+        elif isinstance(value, list):
+            for n, item in enumerate(value):
+                if isinstance(item, Shape):
+                    yield from _shapes(item, data[name][n] if data else {}, f"{pointer}/{name}/{n}")
+    yield pointer, shape, data
+
+
+def put_back(clear: dict[str, Any], part: Part) -> None:
+    """Write opened values to their places; a place that an altered fact no longer has is passed over."""
+    for pointer, value in part.items():
+        *path, name = pointer.split("/")[1:]
+        target: Any = clear
+        try:
+            for step in path:
+                target = target[int(step)] if isinstance(target, list) else target[step]
+            target[name] = value
+        except (KeyError, IndexError, ValueError, TypeError):
+            continue
+
+
+def seal(key: bytes, part: Part, place: Place, person: UUID) -> str:
+    """A box that only this key opens, and only in this place."""
+    plain = json.dumps(part, ensure_ascii=False, separators=(",", ":")).encode()
+    plain += b" " * (-len(plain) % PADDING)
+    nonce = os.urandom(12)  # random: one person's fields are far too few for a repeat
+    return b64encode(nonce + AESGCM(key).encrypt(nonce, plain, _bound_to(place, person))).decode()
+
+
+def open_box(key: bytes, box: str, place: Place, person: UUID) -> Part:
+    """Raises cryptography's InvalidTag for a foreign key, an altered box or another place."""
+    raw = b64decode(box)
+    part: Part = json.loads(AESGCM(key).decrypt(raw[:12], raw[12:], _bound_to(place, person)))
+    return part
+
+
+def _bound_to(place: Place, person: UUID) -> bytes:
+    return f"1|{place.stream}|{place.version}|{place.type}|{person}".encode("ascii")

@@ -1,0 +1,208 @@
+"""One process of a service: the task group is the service, uvicorn is one task in it.
+
+Two kinds of failure and no third: a transient one restarts the loop and stands in `/readyz`; anything else ends the process, which
+is started clean by its supervisor.
+"""
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid5
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
+from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from chassis import telemetry
+from chassis.identity import Identity
+from chassis.keys import KeyStore
+from chassis.log import Log
+from chassis.mapper import FactMapper, Recorded
+from chassis.settings import Settings, key_from
+from chassis.timing import Time
+from chassis.transient import TRANSIENT, StoreGone, pauses
+from contracts.ids import system_stream
+from contracts.kernel import Fact
+from contracts.rules import Rules, rules_named
+
+log_ = structlog.get_logger("hotline.service")
+Loop = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs until cancelled; calls its argument whenever it works."""
+OPTIONS = "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every service is built from."""
+
+    name: str
+    settings: Settings
+    pool: AsyncConnectionPool
+    keys: KeyStore
+    log: Log
+    time: Time
+    rules: Rules
+    identity: Identity
+
+
+@asynccontextmanager
+async def parts_of(name: str, settings: Settings) -> AsyncIterator[Parts]:
+    """Open pools, log and key store; close them in order."""
+    time = Time(settings.clock_file)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(_pool(settings.database.get_secret_value(), 2, 8))
+        key_pool = await stack.enter_async_context(_pool(settings.keys.get_secret_value(), 1, 2))
+        keys = KeyStore(key_pool, key_from(settings.master_key_file))
+        log = Log(name, pool, keys, time)
+        stack.push_async_callback(log.close)
+        identity = Identity(settings.oidc_issuer, settings.oidc_audience, settings.roles_file)
+        yield Parts(name, settings, pool, keys, log, time, rules_named(settings.rules), identity)
+
+
+def _pool(uri: str, smallest: int, largest: int) -> AsyncConnectionPool:
+    return AsyncConnectionPool(
+        uri,
+        min_size=smallest,
+        max_size=largest,
+        max_waiting=200,  # beyond that a request is told to try again, instead of queueing for ever
+        timeout=3,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"autocommit": True, "options": OPTIONS},  # the append is its whole transaction
+    )
+
+
+@dataclass
+class Service:
+    """What runs in a process: the API, the loops of the worker, or both. A worker serves its own health only."""
+
+    parts: Parts
+    app: FastAPI
+    loops: Mapping[str, Loop] = field(default_factory=dict)
+    created: type[Fact] | None = None
+    down: set[str] = field(default_factory=set)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self, role: str) -> None:
+        """Until SIGTERM or SIGINT; raises what is not transient."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
+        app = self.app if role != "worker" else FastAPI(openapi_url=None)
+        self._observe(app)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=self.parts.settings.host,
+                port=self.parts.settings.port,
+                log_config=None,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=8,
+            )
+        )
+        loops = self.loops if role != "api" else {}
+        self.down |= set(loops)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve())
+            working = group.create_task(self._work(loops)) if loops else None
+            gc.collect()
+            gc.freeze()  # start-up objects live for ever: the collector need not walk them during a request
+            await self.stopping.wait()
+            server.should_exit = True  # refuse new requests, finish the running ones; the loops may end at any instruction
+            await serving
+            if working:
+                working.cancel()
+
+    async def _work(self, loops: Mapping[str, Loop]) -> None:
+        async with _only_worker(self.parts):
+            if self.created:
+                await self._keep("birth", self._born)
+            async with asyncio.TaskGroup() as group:
+                for name, loop in loops.items():
+                    group.create_task(self._keep(name, loop))
+
+    async def _keep(self, name: str, loop: Loop) -> None:
+        waits = pauses(longest=5)
+        while True:
+            try:
+                await loop(lambda: self.down.discard(name))
+                return
+            except TRANSIENT as problem:
+                self.down.add(name)
+                pause = next(waits)
+                log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
+                await asyncio.sleep(pause)
+
+    async def _born(self, up: Callable[[], None]) -> None:
+        """The first entry of a log says which log it is; on any later start the command id makes this nothing."""
+        origin = self.parts.settings.origin(self.parts.name)
+        stream = system_stream(origin)
+        if self.created and not await self.parts.log.events(stream, limit=1):
+            fact = self.created.model_validate({"origin": origin, "entry_format": "v1"})
+            meta = {"actor": "policy:birth", "as": "system", "cause": f"origin:{origin}", "correlation": str(stream)}
+            event = FactMapper().to_stored_event(Recorded(stream, 1, fact, meta))
+            await self.parts.log.append([event], uuid5(stream, "birth"))
+        up()
+
+    def _observe(self, app: FastAPI) -> None:
+        prefix = f"/{self.parts.name}"
+
+        async def alive() -> Response:
+            return JSONResponse({"alive": True})
+
+        async def ready() -> Response:
+            down = sorted(self.down)
+            try:
+                await self.parts.log.head()
+            except StoreGone:
+                down.append("database")
+            ready = not down and not self.stopping.is_set()
+            return JSONResponse({"ready": ready, "down": down}, 200 if ready else 503)
+
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        for path, answer in (("/healthz", alive), ("/readyz", ready), ("/metrics", metrics)):
+            app.get(path, include_in_schema=False)(answer)
+            app.get(prefix + path, include_in_schema=False)(answer)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the service handles signals; the server is only one of its tasks
+
+
+@asynccontextmanager
+async def _only_worker(parts: Parts) -> AsyncIterator[None]:
+    """One worker a service: an advisory lock on a connection of its own. Economy, not correctness: two do no harm."""
+    async with await AsyncConnection.connect(parts.settings.database.get_secret_value(), autocommit=True) as db:
+        while True:
+            cursor = await db.execute("SELECT pg_try_advisory_lock(hashtext('hotline.worker'))")
+            row = await cursor.fetchone()
+            if row and row[0]:
+                break
+            await asyncio.sleep(0.2)
+        yield
+
+
+def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Service]) -> None:
+    """Run one process of a service."""
+    telemetry.set_up(name, role, settings.log_level, settings.traces)
+    PsycopgInstrumentor().instrument()
+
+    async def main() -> None:
+        async with parts_of(name, settings) as parts:
+            await build(parts).run(role)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -1,0 +1,109 @@
+"""Being seen: JSON logs, OpenTelemetry traces and Prometheus metrics, none of which ever holds a personal value."""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+REMOVED = ("url.query", "url.full", "url.path", "http.url", "http.target")
+"""Span attributes that may hold an id, a token or a search: routes are told as templates only."""
+
+
+class Redact(SpanProcessor):
+    """Runs before the exporter and blanks what may identify somebody."""
+
+    def on_start(self, span: Span, parent_context: Any = None) -> None:  # noqa: ARG002 - the interface's
+        for name in REMOVED:
+            if name in (span.attributes or {}):
+                span.set_attribute(name, "[removed]")
+
+
+class FileExporter(SpanExporter):
+    """One span a line, as JSON: what the local stack and the tests read. A collector takes OTLP instead."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        lines = "".join(json.dumps(json.loads(span.to_json(indent=None)), ensure_ascii=False) + "\n" for span in spans)
+        with self._lock, self._file.open("a", encoding="utf-8") as out:
+            out.write(lines)
+        return SpanExportResult.SUCCESS
+
+
+def set_up(service: str, role: str, level: str, traces: Path | None) -> None:
+    """Once a process: logs to standard output, spans to a file or by OTEL_EXPORTER_OTLP_ENDPOINT, metrics for `/metrics`."""
+    _set_up_logs(service, role, level)
+    resource = Resource.create({"service.name": f"hotline.{service}", "service.instance.id": role})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(Redact())
+    if traces:
+        provider.add_span_processor(BatchSpanProcessor(FileExporter(traces), schedule_delay_millis=500))
+    trace.set_tracer_provider(provider)
+    metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader(scope_info_enabled=False)]))
+
+
+def _set_up_logs(service: str, role: str, level: str) -> None:
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _trace_ids,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _exception_without_values,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("aiokafka", "httpx2", "httpcore2", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    structlog.contextvars.bind_contextvars(service=service, role=role)
+
+
+def _trace_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"], event["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    return event
+
+
+def _exception_without_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The kind of an exception and where it arose; its message may quote a value, so it stays out."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    if isinstance(info, BaseException):
+        info = (type(info), info, info.__traceback__)
+    if info and info[1] is not None:
+        frames = info[2]
+        trail: list[str] = []
+        while frames is not None:
+            trail.append(f"{Path(frames.tb_frame.f_code.co_filename).name}:{frames.tb_lineno}")
+            frames = frames.tb_next
+        event["error"], event["where"] = type(info[1]).__name__, trail[-12:]
+    return event

@@ -1,0 +1,23 @@
+"""Two kinds of failure and no third: transient ones are waited out, anything else is parked or ends the process."""
+
+from collections.abc import Iterator
+
+from aiokafka.errors import KafkaError
+from eventsourcing.persistence import OperationalError
+from psycopg import OperationalError as DatabaseError
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+
+class StoreGone(Exception):
+    """A database does not answer; the outcome of a write may be unknown, so it is repeated under the same command id."""
+
+
+TRANSIENT = (StoreGone, OperationalError, DatabaseError, PoolTimeout, TooManyRequests, KafkaError, ConnectionError, TimeoutError)
+
+
+def pauses(longest: float) -> Iterator[float]:
+    """Seconds to wait before each further try: doubling from 50 ms, without end."""
+    pause = 0.05
+    while True:
+        yield pause
+        pause = min(pause * 2, longest)

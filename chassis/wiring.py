@@ -1,0 +1,60 @@
+"""What the composition roots of the services share: an API over a domain, and the loops that every worker runs."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from chassis.clocks import clock_handlers, timer
+from chassis.commands import Commands, Enrich
+from chassis.follow import Follower, Handlers
+from chassis.hearing import Ears
+from chassis.identity import Relations
+from chassis.reaction import Reaction
+from chassis.relay import relay
+from chassis.service import Loop, Parts
+from chassis.settings import key_from
+from chassis.web import Api, new_app
+from contracts.kernel import Fact
+
+
+def commands_of(
+    parts: Parts,
+    decide: Callable[[Any, Any], Iterable[Fact]],
+    evolve: Callable[[Any, Any], Any],
+    enrich: Enrich | None = None,
+) -> Commands:
+    """The one use case over this service's log and domain."""
+    return Commands(parts.log, decide, evolve, parts.rules, enrich)
+
+
+def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
+    """The REST side; add the routes, then call `document()`."""
+    key = key_from(parts.settings.fingerprint_key_file)
+    return Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
+
+
+def loops_of(
+    parts: Parts,
+    commands: Commands,
+    contracts: ModuleType,
+    *,
+    hears: Sequence[str] = (),
+    reactions: Sequence[Reaction] = (),
+    copies: Handlers | None = None,
+    follows: Handlers | None = None,
+) -> dict[str, Loop]:
+    """relay tells the log, follower and timer keep its clocks, hearing reacts to other logs.
+
+    copies: small tables filled from what is heard. follows: small tables filled from the service's own log.
+    """
+    follower = Follower("own", parts.log, parts.pool, clock_handlers(contracts) | dict(follows or {}))
+    ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
+
+    def tell(up: Callable[[], None]) -> Awaitable[None]:
+        return relay(parts.log, parts.settings.kafka, up)
+
+    def keep_time(up: Callable[[], None]) -> Awaitable[None]:
+        return timer(parts.pool, commands, up)
+
+    loops: dict[str, Loop] = {"relay": tell, "follower": follower.run, "timer": keep_time}
+    return loops | {"hearing": ears.listen} if hears else loops

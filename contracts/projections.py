@@ -1,0 +1,46 @@
+"""What projections tells: who read what, recorded before the answer."""
+
+from typing import ClassVar
+
+from contracts import clocks, system
+from contracts.codes import Purpose, View
+from contracts.kernel import Fact
+from contracts.shapes import Line
+
+
+class ProjectionFact(Fact):
+    log: ClassVar[str] = "projections"
+
+
+class CaseRead(ProjectionFact):
+    """Somebody was about to be shown a file; `shown` is the instant of the answer, the stream is the id of what is read."""
+
+    kind: Line
+    view: View
+    purpose: Purpose
+    reason: Line | None = None
+    shown: str
+
+
+class ClockStarted(ProjectionFact, clocks.Started):
+    """See `contracts.clocks`."""
+
+
+class ClockMet(ProjectionFact, clocks.Met):
+    """See `contracts.clocks`."""
+
+
+class ClockBreached(ProjectionFact, clocks.Breached):
+    """See `contracts.clocks`."""
+
+
+class ClockWaived(ProjectionFact, clocks.Waived):
+    """See `contracts.clocks`."""
+
+
+class ClockRecomputed(ProjectionFact, clocks.Recomputed):
+    """See `contracts.clocks`."""
+
+
+class LogCreated(ProjectionFact, system.Created):
+    """See `contracts.system`."""
