@@ -18,6 +18,7 @@ from chassis.problems import Problem
 from contracts.kernel import Command
 
 ALGORITHMS = ["RS256"]
+TYPES = ("at+jwt", "jwt")  # RFC 9068; some providers still write JWT
 LEEWAY, REFETCH, LONGEST = 60, 30.0, 16_384  # seconds, seconds, bytes
 ROLES = Path(__file__).parent.parent / "contracts" / "roles.yaml"
 
@@ -104,7 +105,10 @@ class Identity:
 
     @staticmethod
     def _decoded(token: str, keys: KeySet) -> dict[str, Any]:
-        return jwt.decode(token, keys, algorithms=ALGORITHMS).claims
+        decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        if str(decoded.header.get("typ", "")).lower().removeprefix("application/") not in TYPES or "nonce" in decoded.claims:
+            raise ValueError("an ID token tells a console who logged in; it is no key to an API")
+        return decoded.claims
 
     async def _key_set(self, fresh: bool = False) -> KeySet:
         """The issuer's keys; fetched anew for an unknown key id, at most every 30 s. Old keys serve while the provider is down."""

@@ -8,6 +8,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,46 +28,51 @@ class Place(NamedTuple):
 
 
 Part = dict[str, Any]
+Path = tuple[str | int, ...]
 
 
 def split(fact: Shape) -> tuple[dict[str, Any], dict[UUID, Part]]:
     """The clear fields as JSON-ready data, and per person the sealed ones as JSON Pointer → value."""
     clear: dict[str, Any] = fact.model_dump(mode="json")
     parts: dict[UUID, Part] = {}
-    for pointer, holder, data in _shapes(fact, clear, ""):
-        for name, of in holder.personal.items():
-            value = data.pop(name)
-            if value is None:
-                continue
-            person = getattr(holder, of)
-            if person is None:
-                raise ValueError(f"{type(holder).__name__}.{name} is given, but the person it is about is not")
-            parts.setdefault(person, {})[f"{pointer}/{name}"] = value
+    for path, shape in _shapes(fact):
+        data: Any = reduce(lambda inside, step: inside[step], path, clear)
+        for name, of in shape.personal.items():
+            if (value := data.pop(name)) is not None:
+                pointer = "".join(f"/{step}" for step in (*path, name))
+                parts.setdefault(_person(shape, name, of), {})[pointer] = value
     return clear, parts
 
 
 def people(fact: Shape) -> set[UUID]:
     """The persons whose keys sealing this fact needs."""
     return {
-        getattr(holder, of)
-        for _, holder, _ in _shapes(fact, {}, "")
-        for name, of in holder.personal.items()
-        if getattr(holder, name) is not None and getattr(holder, of) is not None
+        _person(shape, name, of)
+        for _, shape in _shapes(fact)
+        for name, of in shape.personal.items()
+        if getattr(shape, name) is not None
     }
 
 
-def _shapes(shape: Shape, data: Any, pointer: str) -> Iterator[tuple[str, Shape, Any]]:
-    """Every shape inside a fact with its dumped data, deepest first; a sealed field is one value and not entered."""
+def _person(shape: Shape, name: str, of: str) -> UUID:
+    person = getattr(shape, of)
+    if person is None:
+        raise ValueError(f"{type(shape).__name__}.{name} is given, but the person it is about is not")
+    return person
+
+
+def _shapes(shape: Shape, path: Path = ()) -> Iterator[tuple[Path, Shape]]:
+    """Every shape inside a fact and the path to it; a sealed field is one value and not entered."""
+    yield path, shape
     for name, value in shape:
         if name in shape.personal:
             continue
         if isinstance(value, Shape):
-            yield from _shapes(value, data.get(name), f"{pointer}/{name}")
-        elif isinstance(value, list):
+            yield from _shapes(value, (*path, name))
+        elif isinstance(value, (list, tuple)):
             for n, item in enumerate(value):
                 if isinstance(item, Shape):
-                    yield from _shapes(item, data[name][n] if data else {}, f"{pointer}/{name}/{n}")
-    yield pointer, shape, data
+                    yield from _shapes(item, (*path, name, n))
 
 
 def put_back(clear: dict[str, Any], part: Part) -> None:

@@ -32,7 +32,10 @@ class Settings(BaseSettings):
     roles_file: Path
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 25
+    smtp_is_final_hop: bool = False
+    """True where our SMTP server hands straight to the addressee's own: its 250 is then a delivery, else only a sending."""
     mail_from: str = "tongdai@hotline.example"
+    call_back: str = "111"
     public_url: str
     zalo_app_id: str = ""
     zalo_secret_file: Path | None = None

@@ -80,7 +80,7 @@ def _set_up_logs(service: str, role: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("aiokafka", "httpx2", "httpcore2", "uvicorn.access"):
+    for noisy in ("aiokafka", "httpx2", "httpcore2", "uvicorn.access", "hotline.kafka"):
         logging.getLogger(noisy).setLevel("WARNING")
     structlog.contextvars.bind_contextvars(service=service, role=role)
 

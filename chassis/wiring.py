@@ -43,11 +43,11 @@ def loops_of(
     copies: Handlers | None = None,
     follows: Handlers | None = None,
 ) -> dict[str, Loop]:
-    """relay tells the log, follower and timer keep its clocks, hearing reacts to other logs.
+    """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
 
     copies: small tables filled from what is heard. follows: small tables filled from the service's own log.
     """
-    follower = Follower("own", parts.log, parts.pool, clock_handlers(contracts) | dict(follows or {}))
+    clocks = Follower("clocks", parts.log, parts.pool, clock_handlers(contracts))
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
     def tell(up: Callable[[], None]) -> Awaitable[None]:
@@ -56,5 +56,9 @@ def loops_of(
     def keep_time(up: Callable[[], None]) -> Awaitable[None]:
         return timer(parts.pool, commands, up)
 
-    loops: dict[str, Loop] = {"relay": tell, "follower": follower.run, "timer": keep_time}
-    return loops | {"hearing": ears.listen} if hears else loops
+    loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
+    if follows:
+        loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
+    if hears:
+        loops["hearing"] = ears.listen
+    return loops

@@ -4,6 +4,9 @@ from datetime import date
 from typing import Annotated, ClassVar
 from uuid import UUID
 
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
 from contracts import clocks, system
 from contracts.codes import (
     AgeBand,
@@ -21,6 +24,16 @@ from contracts.codes import (
 from contracts.kernel import Fact, Instant, Personal
 from contracts.places import Place
 from contracts.shapes import Addressee, Answer, Line, PlanItem, Text
+
+
+def _numbered_once(items: list[PlanItem]) -> list[PlanItem]:
+    if len({item.item for item in items}) != len(items):
+        raise PydanticCustomError("item-twice", "every item of a plan has a number of its own")
+    return items
+
+
+PlanItems = Annotated[list[PlanItem], AfterValidator(_numbered_once)]
+"""The items of one plan: the number of an item names its hand-off, so no two share one (error `item-twice`)."""
 
 
 class CaseFact(Fact):
@@ -97,7 +110,7 @@ class PlanSubmitted(CaseFact):
 
     plan: int
     digest: Line
-    items: list[PlanItem]
+    items: PlanItems
     review_on: date
     author: Line
     child_id: UUID
@@ -111,7 +124,7 @@ class PlanApproved(CaseFact):
 
     plan: int
     digest: Line
-    items: list[PlanItem]
+    items: PlanItems
     review_on: date
     decision_no: Line
     signatory: Line
@@ -135,7 +148,7 @@ class ReviewRecorded(CaseFact):
 
 
 class InterventionClosed(CaseFact):
-    """The intervention is over; `plan` is its last text, `review` the version of the review it rests on. Hand-offs in `revoke` are no
+    """The intervention is over; `plan` is its last text, `review` the version of the review it rests on. What is in `revoke` is no
     longer owed."""
 
     plan: int

@@ -1,0 +1,33 @@
+"""The intake service, wired."""
+
+from collections.abc import Awaitable, Callable
+
+import contracts.intake
+from chassis.service import Parts, Service
+from chassis.settings import key_from
+from chassis.wiring import api_of, commands_of, loops_of
+from contracts import places
+from services.intake.adapters.channels import READERS, channel_doors, reader
+from services.intake.adapters.inbox import Inbox
+from services.intake.api import routes
+from services.intake.domain import decide, evolve
+from services.intake.policy import relations
+from services.intake.reactions import REACTIONS
+
+HEARS = ("cases",)
+
+
+def build(parts: Parts) -> Service:
+    """Takes contacts and reports, screens them; hears which cases were opened."""
+    commands = commands_of(parts, decide, evolve)
+    inbox = Inbox(parts.pool, parts.keys, parts.time, key_from(parts.settings.fingerprint_key_file))
+    api = api_of(parts, commands, relations)
+    channel_doors(api.app, inbox, parts.settings)
+    routes(api)
+    readers = {channel: reader(channel, places.CENTRES[0]) for channel in READERS}
+
+    def read_inbox(up: Callable[[], None]) -> Awaitable[None]:
+        return inbox.work(commands, readers, up)
+
+    loops = loops_of(parts, commands, contracts.intake, hears=HEARS, reactions=REACTIONS)
+    return Service(parts, api.app, {**loops, "inbox": read_inbox}, created=contracts.intake.LogCreated)

@@ -1,0 +1,14 @@
+"""The command line `hotline`. Each group of commands has its own file beside this one."""
+
+import typer
+
+from tools import contracts_commands, stack_commands
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The hotline 111 from the command line.")
+app.add_typer(stack_commands.app)
+app.add_typer(contracts_commands.app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
