@@ -20,7 +20,7 @@ help: ## list the targets
 setup: .venv/packages .venv/hotline $(JARS) ## the virtual environment and the jars, all hash-checked
 
 demo: setup ## set everything up and play the story of one case, from first contact to closure
-	@$(BIN)/hotline demo
+	@$(BIN)/hotline play demo
 
 test: setup ## set everything up and run all tests
 	@$(BIN)/pytest

@@ -6,13 +6,19 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from opentelemetry import metrics
 from psycopg import Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from chassis.transient import StoreGone
 from contracts.kernel import Refused
 
+log_ = structlog.get_logger("hotline.keys")
+lost_ = metrics.get_meter("hotline").create_counter(
+    "hotline.keys.lost", description="persons asked for, for whom a box exists, whose key nobody knows: an alarm"
+)
 CACHED, SECONDS = 10_000, 30.0
 MASTER = "1"  # name of the master key that wraps new keys
 
@@ -25,11 +31,17 @@ class KeyStore:
         self._cache: OrderedDict[UUID, tuple[bytes | None, float]] = OrderedDict()
 
     async def get(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
-        """The keys there are; a destroyed or unknown person is absent. Raises StoreGone if nobody answers."""
+        """The keys of persons for whom there are boxes; a destroyed or unknown one is absent, an unknown one is an alarm.
+
+        Raises StoreGone if nobody answers.
+        """
         found, asked = self._from_cache(persons)
         if asked:
             rows = await self._call("SELECT * FROM get_keys(%s)", asked)
             found |= self._keep(rows)
+            if lost := len(asked) - len(rows):
+                lost_.add(lost)
+                log_.error("keys are lost", persons=lost)
         return {person: key for person, key in found.items() if key}
 
     async def create(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:

@@ -1,4 +1,4 @@
-"""What an application's OpenAPI document leaves out because handlers take the bare request: path parameters, headers, problems, who may."""
+"""What an application's OpenAPI document leaves out because handlers take the bare request: path parameters, headers, problems."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ from contracts.kernel import Command
 
 SIGNED = re.compile(r"/v1/(channels|acknowledgements)/")
 """Doors without a token: a signature over the body, or a link made for one hand-off, stands in its place."""
+_TOKEN: list[dict[str, list[str]]] = [{"token": []}]
 _TEXT = {"type": "string"}
 _ID = {"type": "string", "format": "uuid"}
 _POSITIVE = {"type": "integer", "minimum": 1}
@@ -35,7 +36,7 @@ _SCHEMAS = {
     },
     "Problem": {
         "type": "object",
-        "description": "RFC 9457. `type` is `urn:hotline111:<code>`, `detail` says what to mend; further members carry what the refusal names.",
+        "description": "RFC 9457: `type` is `urn:hotline111:<code>`, `detail` says what to mend; further members what it is about.",
         "required": ["detail", "status", "title", "type"],
         "properties": {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
     },
@@ -52,7 +53,7 @@ def completed(document: dict[str, Any], bodies: Mapping[str, type[Command]]) -> 
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operation in _operations(document):
         if not SIGNED.search(path):
-            operation["security"] = [{"token": []}]
+            operation["security"] = _TOKEN
         _parameters(path, operation)
         for answer in operation["responses"].values():
             if "application/problem+json" in answer.get("content", {}):

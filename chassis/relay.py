@@ -5,6 +5,7 @@ without a gap, and hearers act on exactly the next position.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -16,7 +17,7 @@ from chassis.log import Log
 
 log_ = structlog.get_logger("hotline.relay")
 told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
-BATCH, IDLE, PATIENCE = 500, 0.01, 15.0  # records, seconds, seconds
+BATCH, IDLE, PATIENCE, ASK_EVERY = 500, 0.01, 15.0, 2.0  # records, then seconds
 
 
 class TopicAheadError(Exception):
@@ -35,9 +36,14 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
     try:
         await producer.start()
         up()
+        asked = time.monotonic()
         while True:
             rows = await log.after(position, BATCH)
             if not rows:
+                if time.monotonic() - asked > ASK_EVERY:  # an idle producer would not notice that the broker is gone
+                    async with asyncio.timeout(PATIENCE):
+                        await producer.client.fetch_all_metadata()
+                    asked = time.monotonic()
                 await asyncio.sleep(IDLE)
                 continue
             if rows[0].position != position + 1:

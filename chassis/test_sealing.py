@@ -93,13 +93,21 @@ def test_every_text_comes_back_as_it_was_sealed(text):
 )
 def test_a_sealed_field_must_accept_none_and_default_to_it(annotation, default):
     with pytest.raises(TypeError):
-        type("Bad", (Shape,), {"__annotations__": {"child_id": UUID, "name": Annotated[annotation, Personal("child_id")]}}
-             | ({} if default is ... else {"name": default}) | {"__module__": __name__})
+        type(
+            "Bad",
+            (Shape,),
+            {"__annotations__": {"child_id": UUID, "name": Annotated[annotation, Personal("child_id")]}}
+            | ({} if default is ... else {"name": default})
+            | {"__module__": __name__},
+        )
 
 
 @pytest.mark.parametrize("of", ["nobody", "label"])
 def test_a_sealed_field_names_a_uuid_field_of_its_own_model(of):
-    fields: dict[str, Any] = {"__annotations__": {"child_id": UUID, "label": str, "name": Annotated[str | None, Personal(of)]}, "name": None}
+    fields: dict[str, Any] = {
+        "__annotations__": {"child_id": UUID, "label": str, "name": Annotated[str | None, Personal(of)]},
+        "name": None,
+    }
     with pytest.raises(TypeError):
         type("Bad", (Shape,), fields | {"__module__": __name__})
 
@@ -117,4 +125,7 @@ def test_an_old_version_of_a_fact_is_upcast_by_the_librarys_convention():
             state["outcome"] = {"success": "goals_met"}[state.pop("result")]
 
     state = JSONTranscoder().encode({"v": 1, "meta": {}, "fact": {"result": "success"}})
-    assert SampleClosed(outcome="goals_met") == FactMapper().to_domain_event(StoredEvent(uuid4(), 1, "sample.SampleClosed", state)).fact
+    assert (
+        SampleClosed(outcome="goals_met")
+        == FactMapper().to_domain_event(StoredEvent(uuid4(), 1, "sample.SampleClosed", state)).fact
+    )

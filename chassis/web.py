@@ -172,6 +172,8 @@ def parse(kind: type[C], raw: bytes) -> C:
         command = kind.model_validate_json(raw, strict=True)
     except ValidationError as problem:
         raise invalid(problem) from None
+    if brought := sorted(command.model_fields_set & kind.filled):
+        raise Problem(422, "invalid-command", errors=[{"pointer": f"/{name}", "code": "extra-forbidden"} for name in brought])
     if b"\\u0000" in raw and (pointer := _nul_in(plain(command))):
         raise Problem(400, "bad-request", pointer=pointer)  # PostgreSQL's text cannot hold it, and no word contains it
     return command

@@ -164,6 +164,7 @@ class CaseClosed(CaseFact):
 
     reason: CloseReason
     decided_by: Line
+    lead: Place
     child_id: UUID
     note: Annotated[Text | None, Personal("child_id")] = None
 

@@ -100,6 +100,8 @@ class Command(Shape):
     """True for a command that may be the first of its stream."""
     needs_if_match: ClassVar[bool] = False
     """True where people decide on what they saw: without `If-Match` the answer is 428."""
+    filled: ClassVar[frozenset[str]] = frozenset()
+    """Fields that the service fills from a directory before it decides; a body that brings one is refused."""
 
     occurred_at: Instant | None = None
     _given: Given | None = PrivateAttr(default=None)

@@ -31,6 +31,7 @@ TABLE = {  # catalogue, reactions: what of it stands
     "cases.CaseOpened": {"LinkCase"},
     "cases.PlanApproved": {"SendReferral"},
     "cases.InterventionClosed": {"RevokeReferral"},
+    "cases.CaseClosed": {"QueueMessage"},
     "referrals.ReferralSent": {"NoteHandOff", "QueueMessage"},
     "referrals.ReferralDelivered": {"NoteHandOff", "CancelMessage"},
     "referrals.ReferralAcknowledged": {"NoteHandOff", "CancelMessage"},

@@ -45,7 +45,7 @@ from tests.given import given as any_given
 given = partial(any_given, decide=decide, evolve=evolve)
 FORM = "form06@2017-07-01"
 LATER = NOW + timedelta(days=30)
-CLOSED = CaseClosed(reason="settled", decided_by="chair-1", child_id=CHILD)
+CLOSED = CaseClosed(reason="settled", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
 MEASURE = EmergencyMeasureApplied(number=1, measure="removal", by=POLICE, applied_at=RECEIVED, child_id=CHILD)
 MEASURE_ENDED = EmergencyMeasureEnded(number=1, ended_at=NOW, because="danger_over")
 APPROVED = (opened(), assessed(), submitted(), approved())
@@ -176,7 +176,7 @@ def test_a_closed_case_closes_no_intervention():
 
 def test_the_chair_closes_a_case_whose_intervention_was_reviewed_by_somebody_else():
     given(*ONE_INTERVENTION).when(CloseCase(reason="settled", note="trẻ ổn định"), by="chair-1").then(
-        CaseClosed(reason="settled", decided_by="chair-1", child_id=CHILD, note="trẻ ổn định")
+        CaseClosed(reason="settled", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD, note="trẻ ổn định")
     )
 
 
@@ -201,7 +201,7 @@ def test_a_running_clock_of_the_law_keeps_the_case_open_and_a_breached_one_does_
     running = (opened(), clock(name, LATER))
     given(*running).when(CloseCase(reason="not_confirmed"), by="chair-1").refused("still-open", open=[name])
     told = given(*running, breached(name)).when(CloseCase(reason="not_confirmed"), by="chair-1").told
-    assert [CaseClosed(reason="not_confirmed", decided_by="chair-1", child_id=CHILD)] == told
+    assert [CaseClosed(reason="not_confirmed", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)] == told
 
 
 def test_a_breached_clock_of_the_law_stays_breached_on_the_closed_case():
@@ -219,7 +219,7 @@ def test_internal_clocks_are_waived_as_settled_by_the_closure(passed):
 def test_without_any_intervention_only_reasons_that_owe_none_close_a_case_before_it_is_verified(reason):
     attempt = given(opened(), assessed()).when(CloseCase(reason=reason), by="chair-1")
     if reason in {"not_confirmed", "out_of_scope", "reached_age", "died"}:
-        attempt.then(CaseClosed(reason=reason, decided_by="chair-1", child_id=CHILD))
+        attempt.then(CaseClosed(reason=reason, decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD))
     else:
         attempt.refused("verify-first", without_intervention=["died", "not_confirmed", "out_of_scope", "reached_age"])
 

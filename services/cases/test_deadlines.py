@@ -16,7 +16,7 @@ given = partial(any_given, decide=decide, evolve=evolve)
 EMERGENCY = clock("emergency", NOW)
 BREACHED = ClockBreached(clock="emergency", due_at=NOW, responsible=LEAD, tell=[DESK])
 BREACH = BreachClock(clock="emergency")
-CLOSED = CaseClosed(reason="died", decided_by="chair-1", child_id=CHILD)
+CLOSED = CaseClosed(reason="died", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
 
 
 def waive(clock="emergency", approved_by="supervisor-1", **but):

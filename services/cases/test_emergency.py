@@ -16,7 +16,7 @@ from tests.given import given as any_given
 given = partial(any_given, decide=decide, evolve=evolve)
 DUE = RECEIVED + timedelta(hours=12)
 EMERGENCY = clock("emergency", DUE)
-CLOSED = CaseClosed(reason="died", decided_by="chair-1", child_id=CHILD)
+CLOSED = CaseClosed(reason="died", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
 
 
 def apply(at=RECEIVED, by=POLICE, **but):

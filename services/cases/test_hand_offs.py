@@ -129,7 +129,7 @@ def test_an_approval_voided_before_the_receipt_is_noted_restarts_nothing():
 
 
 def test_a_closed_case_still_notes_its_hand_offs_and_meets_what_it_owed_but_starts_nothing():
-    closed = CaseClosed(reason="not_confirmed", decided_by="chair-1", child_id=CHILD)
+    closed = CaseClosed(reason="not_confirmed", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
     given(opened(), HANDOVER, closed).when(note("delivered")).then(noted("delivered"))
     given(opened(), HANDOVER, closed).when(note("sent")).then(noted("sent"), met("handover", DELIVERED, late=True))
 

@@ -48,7 +48,7 @@ from tests.given import given as any_given
 given = partial(any_given, decide=decide, evolve=evolve)
 FORM = "form03@2017-07-01"
 LATER = NOW + timedelta(days=30)
-CLOSED = CaseClosed(reason="died", decided_by="chair-1", child_id=CHILD)
+CLOSED = CaseClosed(reason="died", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
 MEASURE = EmergencyMeasureApplied(number=1, measure="removal", by=POLICE, applied_at=RECEIVED, child_id=CHILD)
 MEASURE_ENDED = EmergencyMeasureEnded(number=1, ended_at=NOW, because="danger_over")
 REVIEW = ClockStarted(
@@ -224,6 +224,7 @@ def test_a_chair_approves_exactly_the_plan_that_was_read():
             record_id=RECORD,
             child_id=CHILD,
             centre=CENTRE,
+            lead="99803@2025-07-01",
             emergency=False,
         ),
         met("procedure", NOW),

@@ -25,7 +25,7 @@ def relations(state: State | None, capacity: Capacity, command: Command | None =
 
 
 def _of_place(record: Record, capacity: Capacity) -> set[str]:
-    """Before there is a case, the lead is the commune of the incident: to it the report must be handed (Decree 56/2017 art. 26.1)."""
+    """Before there is a case, the lead is the commune of the incident: it must be handed the report (Decree 56/2017 art. 26.1)."""
     incident, residence = record.incident_commune, record.residence_commune
     match capacity.role:
         case role if role in COMMUNE and capacity.place is not None:

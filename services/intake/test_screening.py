@@ -18,7 +18,7 @@ from tests.given import given as any_given
 given = partial(any_given, decide=decide, evolve=evolve)
 MINUTE = timedelta(minutes=1)
 HANOI, SUOI_MAU, CAU_MAU, TINH_MAU = "hanoi@2025-07-01", "99801@2025-07-01", "99803@2025-07-01", "98@2025-07-01"
-CA, HAI, CASE_CA, CASE_HAI = UUID(int=2), UUID(int=3), UUID(int=12), UUID(int=13)
+CA, HAI, BA, CASE_CA, CASE_HAI = (UUID(int=n) for n in (2, 3, 4, 12, 13))
 DESK = Addressee(role="supervisor_desk", place=HANOI)
 OPERATORS = Addressee(role="operator_desk", place=HANOI)
 COMMUNE = Addressee(role="commune_pc", place=SUOI_MAU)
@@ -143,6 +143,12 @@ def test_the_children_left_are_screened_by_the_next_and_their_cases_have_a_clock
     given(*history).when(screening()).then(screened(HAI), SCREENING_MET, second)
 
 
+def test_children_decided_about_one_by_one_stay_decided():
+    history = reported(child(CA), child(HAI), child(BA)), screened(CA), screened(HAI), screened(BA)
+    given(*history).when(screening(children=[ToScreen(child_id=CA)])).refused("nothing-to-screen", children=[CA])
+    assert "case-opened/4" == given(*history).state.opening_clock
+
+
 def test_a_later_opening_does_not_heal_the_breach_of_an_earlier_one():
     breach = ClockBreached(clock="case-opened", due_at=NOW + MINUTE, responsible=OPERATORS, tell=[OPERATORS])
     history = given(reported(child(CA), child(HAI)), SCREENING, screened(CA), OPENING, breach)
@@ -216,7 +222,7 @@ AGES = {  # brief 4.5: under 16 or unknown, 16-17, adult
 }
 
 
-@pytest.mark.parametrize(("procedure", "age_band"), product(AGES, ["under_7", "7_15", "unknown", "16_17", "adult"]))
+@pytest.mark.parametrize(("procedure", "age_band"), list(product(AGES, ["under_7", "7_15", "unknown", "16_17", "adult"])))
 def test_each_procedure_protects_the_ages_its_law_names_and_unknown_is_a_child(procedure, age_band):
     fits = AGES[procedure][{"16_17": 1, "adult": 2}.get(age_band, 0)]
     everybody = screening(procedures=[procedure], send_to=[COMMUNE, HEALTH, POLICE])

@@ -61,6 +61,13 @@ def _tell_breach(heard: Recorded) -> Wanted:
             yield _say(about, body, "supervision", letter)
 
 
+def _case_closed(heard: Recorded) -> Wanted:
+    fact = heard.fact
+    if isinstance(fact, cases.CaseClosed):
+        letter = Letter(template="case_closed", emergency=False, commune=fact.lead)
+        yield _say(About(kind="case", id=heard.stream), Addressee(role="commune_pc", place=fact.lead), "duty", letter)
+
+
 def _reached_otherwise(heard: Recorded) -> Wanted:
     fact = heard.fact
     if isinstance(fact, referrals.ReferralDelivered) and fact.via not in BY_MESSAGE:
@@ -100,6 +107,7 @@ REACTIONS: Reactions = [
     Reaction("tell-addressee", referrals.ReferralSent, QueueMessage, _hand_over),
     Reaction("tell-rung", referrals.ReferralEscalated, QueueMessage, _escalate),
     *(Reaction("tell-breach", breached, QueueMessage, _tell_breach) for breached in BREACHES),
+    Reaction("tell-lead", cases.CaseClosed, QueueMessage, _case_closed),
     Reaction("cancel-delivered", referrals.ReferralDelivered, CancelMessage, _reached_otherwise, done=UNSAID),
     Reaction("cancel-acknowledged", referrals.ReferralAcknowledged, CancelMessage, _taken_over, done=UNSAID),
     Reaction("cancel-revoked", referrals.ReferralRevoked, CancelMessage, _revoked, done=UNSAID),

@@ -1,5 +1,7 @@
 """Sending: attempts and their pauses, channels one after the other, deliveries and what comes too late."""
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.clocks import BreachClock, Recomputed, WaiveClock
@@ -108,13 +110,28 @@ def test_an_attempt_on_the_next_channel_is_made_at_once():
     assert Attempt(NEXT, 1, NOW + SECOND) == attempt(then(queued(), tried(BOUNCED)), at=NOW + SECOND)
 
 
-def test_a_channel_that_was_tried_before_the_rules_allowed_more_is_not_tried_again():
-    state = given(*failing(queued(), NOW, NOW, NOW)).state
-    assert None is next_attempt(state.message(1), NOW, DEMO.__class__(**{**_fields(DEMO), "pauses": DEMO.pauses[:3]}))
+def test_a_channel_that_was_tried_before_the_rules_allowed_fewer_is_not_tried_again():
+    assert None is attempt(failing(queued(), NOW, NOW, NOW), rules=replace(LAW, pauses=LAW.pauses[:3]))
 
 
-def _fields(rules):
-    return {name: getattr(rules, name) for name in rules.__dataclass_fields__}
+def test_the_first_pause_of_a_channel_counts_from_its_beginning():
+    patient = replace(LAW, pauses=(MINUTE, MINUTE))
+    facts = failing(queued(), NOW)
+    assert Attempt(FIRST, 1, NOW + MINUTE) == attempt(queued(), rules=patient)
+    later = then(facts, TIME_IS_UP, at=NOW + HOUR)
+    assert Attempt(NEXT, 1, NOW + HOUR + MINUTE) == attempt(later, at=NOW + HOUR, rules=patient)
+
+
+def test_when_no_receipt_came_in_time_the_next_channel_is_tried():
+    facts = then(then(queued(), tried(RELAYED)), TIME_IS_UP, at=NOW + HOUR)
+    assert Attempt(NEXT, 1, NOW + HOUR) == attempt(facts, at=NOW + HOUR)
+
+
+def test_a_failure_of_a_channel_given_up_meanwhile_does_not_delay_the_next():
+    facts = then(queued(), TIME_IS_UP, at=NOW + HOUR)
+    facts = then(facts, tried(NO_ANSWER, channel=NEXT), at=NOW + HOUR)
+    facts = then(facts, tried(NO_ANSWER), at=NOW + HOUR + 20 * SECOND)
+    assert Attempt(NEXT, 2, NOW + HOUR + 30 * SECOND) == attempt(facts, at=NOW + HOUR + 20 * SECOND)
 
 
 # -- results ----------------------------------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from chassis.settings import key_from
 from chassis.wiring import api_of, commands_of, loops_of
 from contracts.calendar import local_day
 from contracts.kernel import Command
-from services.referrals.adapters.directory import agency_at, registered
+from contracts.shapes import Addressee
+from services.referrals.adapters.directory import agency_at, registered, registered_for
 from services.referrals.adapters.page import acknowledgement_page
 from services.referrals.api import routes
 from services.referrals.domain import decide, evolve
+from services.referrals.domain.agencies import RegisterAgency
 from services.referrals.domain.sending import SendReferral
 from services.referrals.policy import relations
 from services.referrals.reactions import REACTIONS
@@ -21,13 +23,18 @@ HEARS = ("intake", "cases", "notifications")
 def build(parts: Parts) -> Service:
     """Hands matters over and holds the silence; hears screenings, plans, and what became of messages."""
 
-    async def with_agency(command: Command) -> Command:
-        if not isinstance(command, SendReferral):
-            return command
-        agency = await agency_at(parts.pool, command.of.addressee, local_day(parts.time.now()))
-        return command.model_copy(update={"agency_id": agency})
+    async def looked_up(command: Command) -> Command:
+        match command:
+            case SendReferral():
+                agency = await agency_at(parts.pool, command.of.addressee, local_day(parts.time.now()))
+                return command.model_copy(update={"agency_id": agency})
+            case RegisterAgency():
+                body = Addressee(role=command.role, place=command.place)
+                return command.model_copy(update={"taken_by": await registered_for(parts.pool, body, command.valid_from_on)})
+            case _:
+                return command
 
-    commands = commands_of(parts, decide, evolve, with_agency)
+    commands = commands_of(parts, decide, evolve, looked_up)
     api = api_of(parts, commands, relations)
     acknowledgement_page(api.app, commands, key_from(parts.settings.link_key_file), parts.settings.call_back)
     routes(api, parts.pool)

@@ -16,7 +16,7 @@ from services.referrals.test_samples import MATTER, TINH, TO_POLICE, XA, given, 
 from tests.given import NOW, STREAM
 
 ELSEWHERE = "99803@2025-07-01"
-TO_XA = given(*sent(), *[]).state
+TO_XA = given(*sent()).state
 TO_CAX = given(*sent(TO_POLICE)).state
 
 

@@ -1,6 +1,6 @@
 """AsyncAPI 3 of a service: one message a fact, in the headers and the envelope that its relay writes, and what it acts on.
 
-Written directly: the relay sends exact bytes by a plain producer, so a document of the broker's framework would know nothing of them.
+Written directly: the relay sends exact bytes by a plain producer, of which the document of a broker's framework would know nothing.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from chassis.kafka import topic_of
 from contracts.kernel import Fact
 from contracts.rules import LOGS
-from tools.generate.model import all_facts, built, ears_of, facts_of, is_wired, meaning
+from tools.generate.model import Hearing, built, facts_of, hearing_of, is_wired, meaning
 from tools.generate.schemas import components, urn_of
 
 TEXT, UUID_TEXT = {"type": "string"}, {"type": "string", "format": "uuid"}
@@ -19,7 +19,17 @@ KAFKA = {"bindingVersion": "0.5.0"}
 HEADERS = {
     "type": "object",
     "description": "CloudEvents 1.0 in Kafka binary mode, and three headers of our own.",
-    "required": ["ce_dataschema", "ce_id", "ce_source", "ce_specversion", "ce_subject", "ce_time", "ce_type", "content-type", "version"],
+    "required": [
+        "ce_dataschema",
+        "ce_id",
+        "ce_source",
+        "ce_specversion",
+        "ce_subject",
+        "ce_time",
+        "ce_type",
+        "content-type",
+        "version",
+    ],
     "properties": {
         "ce_specversion": {"const": "1.0"},
         "ce_id": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "Position in the log: dense, from 1."},
@@ -75,7 +85,7 @@ def _document(log: str) -> dict[str, Any]:
         "info": {"title": f"hotline111 {log}", "version": "1", "description": f"What {log} tells and hears."},
         "defaultContentType": "application/json",
         "channels": {log: _channel(log, facts)} | {source: {"$ref": f"./{source}.json#/channels/{source}"} for source in heard},
-        "operations": {"tell": _told(log, facts)} | {f"hear-{source}": _listening(log, source, heard[source]) for source in heard},
+        "operations": {"tell": _told(log, facts)} | {f"hear-{source}": _listening(source, heard[source]) for source in heard},
         "components": {
             "messages": {fact.TOPIC: _message(fact) for fact in facts},
             "schemas": components(facts) | shapes,
@@ -102,31 +112,30 @@ def _told(log: str, facts: Sequence[type[Fact]]) -> dict[str, Any]:
     }
 
 
-def _listening(log: str, source: str, facts: Sequence[str]) -> dict[str, Any]:
+def _listening(source: str, hearing: Hearing) -> dict[str, Any]:
+    group = {"bindings": {"kafka": {**KAFKA, "groupId": {"type": "string", "enum": [hearing.group]}}}} if hearing.group else {}
     return {
         "action": "receive",
         "title": f"Heard in the order of {source}, each once",
         "description": "The messages are those acted on; the rest is counted and passed over.",
         "channel": {"$ref": f"#/channels/{source}"},
-        "messages": [{"$ref": f"#/channels/{source}/messages/{fact}"} for fact in facts],
-        "bindings": {"kafka": {**KAFKA, "groupId": {"type": "string", "enum": [f"{log}.{source}"]}}},
-    }
+        "messages": [{"$ref": f"#/channels/{source}/messages/{fact.TOPIC}"} for fact in hearing.facts],
+    } | group
 
 
-def _heard(log: str) -> dict[str, list[str]]:
-    """Source → the facts of it that the service, as wired, acts on."""
+def _heard(log: str) -> dict[str, Hearing]:
     if not is_wired(log):
         return {}
     with built(log) as service:
-        ears = ears_of(service)
-    if ears is None:
-        return {}
-    wanted = {reaction.hears.TOPIC for reaction in ears.reactions} | {kind.TOPIC for kind in ears.copies}
-    return {source: [fact.TOPIC for fact in all_facts() if fact.log == source and fact.TOPIC in wanted] for source in ears.sources}
+        return hearing_of(service)
 
 
 def _message(fact: type[Fact]) -> dict[str, Any]:
-    named = {"ce_type": {"const": fact.TOPIC}, "ce_source": {"const": f"/hotline/{fact.log}"}, "ce_dataschema": {"const": urn_of(fact)}}
+    named = {
+        "ce_type": {"const": fact.TOPIC},
+        "ce_source": {"const": f"/hotline/{fact.log}"},
+        "ce_dataschema": {"const": urn_of(fact)},
+    }
     return {
         "name": fact.TOPIC,
         "title": fact.__name__,

@@ -4,8 +4,8 @@ A file is written once and never again, for what was told cannot be told differe
 """
 
 import json
-from datetime import UTC, date, datetime
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5

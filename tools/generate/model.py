@@ -1,11 +1,13 @@
 """The code as it stands: facts and their fields, commands, reactions, and the services as they are wired."""
 
+import ast
 import inspect
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,11 +39,28 @@ WORDS: Mapping[Any, str] = {UUID: "uuid", AwareDatetime: "instant", date: "day",
 def facts_of(log: str) -> list[type[Fact]]:
     """The facts of a log, in the order in which its module tells them."""
     named = vars(import_module(f"contracts.{log}")).values()
-    return [kind for kind in named if inspect.isclass(kind) and issubclass(kind, Fact) and getattr(kind, "TOPIC", "").startswith(f"{log}.")]
+    return [
+        kind
+        for kind in named
+        if inspect.isclass(kind) and issubclass(kind, Fact) and getattr(kind, "TOPIC", "").startswith(f"{log}.")
+    ]
 
 
 def all_facts() -> list[type[Fact]]:
     return [fact for log in LOGS for fact in facts_of(log)]
+
+
+def source_files(*folders: str) -> list[Path]:
+    """The Python files below these folders, without tests and their fixtures."""
+    files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+    return [file for file in files if not file.name.startswith(("test_", "conftest", "examples"))]
+
+
+@cache
+def words_in(folder: str) -> frozenset[str]:
+    """Every text constant in the source of a folder."""
+    nodes = [node for file in source_files(folder) for node in ast.walk(ast.parse(file.read_bytes()))]
+    return frozenset(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def meaning(kind: type) -> str:
@@ -65,7 +84,13 @@ class Type:
     def __str__(self) -> str:
         code = next((mark.list_id for mark in self.marks if isinstance(mark, Code)), None)
         place = any(isinstance(mark, PlaceText) for mark in self.marks)
-        word = f"code `{code}`" if code else "place" if place else WORDS.get(self.kind) or f"[{self.kind.__name__}](#{self.kind.__name__.lower()})"
+        word = (
+            f"code `{code}`"
+            if code
+            else "place"
+            if place
+            else WORDS.get(self.kind) or f"[{self.kind.__name__}](#{self.kind.__name__.lower()})"
+        )
         return ("list of " if self.many else "") + word + (", optional" if self.optional else "")
 
 
@@ -155,8 +180,24 @@ def reactions_of(service: str) -> list[Reaction]:
     return reactions
 
 
-def ears_of(service: Service) -> Ears | None:
-    """What it hears, as wired into the loop of that name."""
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How a service hears a log. facts: those it acts on. copied: those of them it keeps a table of. group: None for a view."""
+
+    facts: list[type[Fact]]
+    copied: list[type[Fact]]
+    group: str | None
+
+
+def hearing_of(service: Service) -> dict[str, Hearing]:
+    """Log → how the service, as wired, hears it."""
+    me = service.parts.name
     listen = service.loops.get("hearing")
     ears = getattr(listen, "__self__", None)
-    return ears if isinstance(ears, Ears) else None
+    heard = {log: Hearing(facts_of(log), [], None) for log in LOGS if log != me and f"view of {log}" in service.loops}
+    if isinstance(ears, Ears):
+        wanted = {reaction.hears for reaction in ears.reactions} | set(ears.copies)
+        for log in ears.sources:
+            facts = [fact for fact in facts_of(log) if fact in wanted]
+            heard[log] = Hearing(facts, [fact for fact in facts if fact in ears.copies], f"{me}.{log}")
+    return heard

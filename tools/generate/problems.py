@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from chassis.problems import CODES, refused
 from contracts.kernel import Refused
-from tools.generate.model import ROOT
+from tools.generate.model import ROOT, source_files
 
 FOLDERS = ("contracts", "chassis", "services")
 CODE_AT = {"Refused": 0, "Problem": 1, "PydanticCustomError": 0}
@@ -29,8 +29,7 @@ class Found(NamedTuple):
 
 def found() -> list[Found]:
     """Every place; `where` is `<path>:<line>`. Tests and their fixtures answer nobody."""
-    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.py"))]
-    trees = {file: ast.parse(file.read_bytes()) for file in files if not file.name.startswith(("test_", "conftest"))}
+    trees = {file: ast.parse(file.read_bytes()) for file in source_files(*FOLDERS)}
     kinds = {name: (name, at) for name, at in CODE_AT.items()}
     for tree in trees.values():
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]

@@ -19,25 +19,31 @@ from tools.generate.model import (
     all_facts,
     built,
     commands_of,
-    ears_of,
     facts_of,
     fields_of,
+    hearing_of,
     is_wired,
     meaning,
     reactions_of,
     shapes_below,
+    words_in,
 )
 
 INTRO = """# Reference
 
-Generated from the code by `make contracts`; do not edit. The same in machine-readable form stands in `contracts/`: `schemas/` (JSON Schema of
-each fact), `asyncapi/` (topics and records), `openapi/` (routes and bodies), `register.yaml` (personal fields), `golden/` (a stored example of
-each fact version). What a word means: [concepts](concepts.md), [glossary](glossary.md).
+Generated from the code by `make contracts`; do not edit. The same in machine-readable form stands in `contracts/`:
+`schemas/` (JSON Schema of each fact), `asyncapi/` (topics and records), `openapi/` (routes and bodies), `register.yaml`
+(personal fields), `golden/` (a stored example of each fact version).
 
-**Facts** stand in the log of their service and are told on its topic, sealed fields under the key of the person named beside them.
-**Commands** are `POST`ed with an `Idempotency-Key`; where `If-Match` is needed, the answer without it is 428, and 412 if the version is not the
-latest. A command without a route is given by reactions, timers and channels only. Every command also takes `occurred_at`. **Who may**: the role,
-and how it must stand to what is commanded (`contracts/roles.yaml` says what each relation means).
+**Facts** stand in the log of their service and are told on its topic, sealed fields under the key of the person named
+beside them. **Commands** are `POST`ed with an `Idempotency-Key`; where `If-Match` is needed, the answer without it is 428,
+and 412 if the version is not the latest. A command without a route is given by reactions, timers and channels only. Every
+command also takes `occurred_at`. **Who may**: the role and, in brackets, how it must stand to what is commanded;
+`contracts/roles.yaml` says what each relation means.
+"""
+ERRORS = """`application/problem+json` with `type` `urn:hotline111:<code>` and `detail`, the sentence below; never the input. A
+422 `invalid-command` lists `errors`, each a pointer and a code: one of those marked *in errors*, or the name of a plain error
+of shape (`missing`, `extra-forbidden`, `uuid-parsing` …).
 """
 UNITS = {"working_days": "working days", "calendar_days": "calendar days", "cap_days": "days, never longer"}
 
@@ -71,9 +77,15 @@ def _service(log: str) -> Iterator[str]:
         rows = [_reaction(reaction) for reaction in reactions]
         yield f"### Reactions of {log}\n"
         yield table(("hears", "commands", "as", "nothing to do if"), rows)
+    if wiring.copies:
+        yield f"Keeps a small table of its own from {', '.join(wiring.copies)}.\n"
+    if wiring.views:
+        yield f"Folds every fact of {', '.join(wiring.views)} into its views.\n"
     yield f"### Clocks of {log}\n"
-    rows = [_clock(row["id"]) for row in data.read("rules", f"{log}.yaml")]
-    yield table(("clock", "limit", "source", "counted from", "warned before", "a breach tells"), rows)
+    rules = [row["id"] for row in data.read("rules", f"{log}.yaml")]
+    yield table(("clock", "limit", "source", "counted from", "warned before", "a breach tells"), map(_clock, rules))
+    if idle := [f"`{rule}`" for rule in rules if not _is_started(rule, log)]:
+        yield f"Rules whose clock nothing starts yet: {', '.join(idle)}.\n"
 
 
 def _is_shared(fact: type[Fact]) -> bool:
@@ -93,19 +105,24 @@ def _fields(shape: type[Shape]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What only the wired service knows. commands: name → paths. others: (method and path, summary). hears: logs."""
+    """What only the wired service knows.
+
+    commands: name → paths. others: (method and path, summary). hears, views: logs, the latter folded whole. copies: facts.
+    """
 
     commands: Mapping[str, list[str]]
     others: list[tuple[str, str]]
     hears: list[str]
+    copies: list[str]
+    views: list[str]
 
 
 def _wiring(log: str) -> Wiring:
     if not is_wired(log):
-        return Wiring({}, [], [])
+        return Wiring({}, [], [], [], [])
     with built(log) as service:
         routes = [route for route in service.app.routes if isinstance(route, APIRoute) and route.include_in_schema]
-        ears = ears_of(service)
+        hearing = hearing_of(service)
     known = {kind.__name__ for kind in commands_of(log)}
     commands: dict[str, list[str]] = {}
     others: list[tuple[str, str]] = []
@@ -113,8 +130,10 @@ def _wiring(log: str) -> Wiring:
         if route.name in known:
             commands.setdefault(route.name, []).append(f"`{route.path}`")
         else:
-            others += [(f"`{method} {route.path}`", route.summary or route.name) for method in sorted(route.methods)]
-    return Wiring(commands, sorted(others), list(ears.sources) if ears else [])
+            others += [(f"`{method} {route.path}`", route.summary or route.name) for method in sorted(route.methods or ())]
+    copies = [f"`{fact.TOPIC}`" for heard in hearing.values() for fact in heard.copied]
+    views = [log for log, heard in hearing.items() if heard.group is None]
+    return Wiring(commands, sorted(others), list(hearing), copies, views)
 
 
 def _command(log: str, kind: type[Command], paths: list[str]) -> tuple[str, ...]:
@@ -131,9 +150,25 @@ def _reaction(reaction: Reaction) -> tuple[str, ...]:
 def _clock(rule: str) -> tuple[str, ...]:
     entry, legal, warn = LAW.book[rule], LAW.legal(rule), LAW.warn(rule)
     versions = [f"from {version['from']}: {_limits(version, LAW.kind_of(rule))}" for version in entry["versions"]]
-    own = [f"province {version['province']} from {version['from']}: {_limits(version, LAW.kind_of(rule))}" for version in entry["where"]]
+    own = [
+        f"province {version['province']} from {version['from']}: {_limits(version, LAW.kind_of(rule))}"
+        for version in entry["where"]
+    ]
     source = f"**{legal}**" if legal else "internal"
-    return f"`{rule}`", "<br>".join(versions + own), source, LAW.reading(rule), _span(warn) if warn else "", ", ".join(LAW.tell(rule))
+    return (
+        f"`{rule}`",
+        "<br>".join(versions + own),
+        source,
+        LAW.reading(rule),
+        _span(warn) if warn else "",
+        ", ".join(LAW.tell(rule)),
+    )
+
+
+def _is_started(rule: str, log: str) -> bool:
+    """Whether the service names it at all: a clock is started under the name of its rule, `<rule>` or `<rule>/<number>`."""
+    words = {word.partition("/")[0] for word in words_in(f"services/{log}")}
+    return rule in words
 
 
 def _limits(version: Mapping[str, Any], kind: str) -> str:
@@ -149,14 +184,17 @@ def _condition(row: Mapping[str, Any]) -> str:
 
 
 def _limit(limit: timedelta | int, kind: str) -> str:
-    return _span(limit) if isinstance(limit, timedelta) else f"{limit} {UNITS[kind]}"
+    """Hours stay hours: 72 h run through nights and holidays, three days would not."""
+    return _hours(limit) if isinstance(limit, timedelta) else f"{limit} {UNITS[kind]}".replace("1 working days", "1 working day")
+
+
+def _hours(span: timedelta) -> str:
+    minutes = span // timedelta(minutes=1)
+    return f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
 
 
 def _span(span: timedelta) -> str:
-    minutes = span // timedelta(minutes=1)
-    if minutes and minutes % 1440 == 0 and minutes != 1440:
-        return f"{minutes // 1440} d"
-    return f"{minutes // 60} h" if minutes and minutes % 60 == 0 else f"{minutes} min"
+    return f"{span.days} d" if span.days and span == timedelta(span.days) else _hours(span)
 
 
 def _every_log() -> Iterator[str]:
@@ -172,11 +210,7 @@ def _shapes() -> Iterator[str]:
 
 def _errors() -> Iterator[str]:
     yield "## Errors\n"
-    yield (
-        "`application/problem+json` with `type` `urn:hotline111:<code>` and `detail`, the sentence below; never the input. A 422"
-        " `invalid-command` lists `errors`, each a pointer and a code: one of those marked *in errors*, or the name of a plain error of"
-        " shape (`missing`, `extra-forbidden`, `uuid-parsing` …).\n"
-    )
+    yield ERRORS
     rows = [
         (
             f"`{code}`",

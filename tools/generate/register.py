@@ -9,7 +9,7 @@ from tools.generate.model import all_facts, fields_of, shape_in
 
 
 class Sealed(NamedTuple):
-    """`field` and `person` are paths inside the fact, `[]` for each item; `name` is what `disclosed` calls the field, if it does."""
+    """field, person: paths inside the fact, `[]` for each item. name: what a hand-off's `disclosed` calls the field, if it does."""
 
     log: str
     fact: str
@@ -41,7 +41,7 @@ def text() -> str:
     lines = [
         "# The personal fields of every fact, generated from the code by `hotline contracts`: sealed under the key of `person`.",
         "# field, person: paths inside the fact, [] for each item of a list. name: as a hand-off names it in `disclosed`.",
-        "# All other fields are clear; beside a random person id they are pseudonymous, and they stay when the person is forgotten.",
+        "# All other fields are clear: beside a random person id they are pseudonymous, and stay when the person is forgotten.",
     ]
     for entry in entries():
         said = {name: f'"{value}"' if "[" in value else value for name, value in entry._asdict().items() if value}

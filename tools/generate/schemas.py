@@ -12,7 +12,7 @@ from tools.generate.model import all_facts, meaning
 
 
 class FactSchema(GenerateJsonSchema):
-    """A fact is titled by its stable name; a sealed field says under whose key: it is absent from the clear part of a stored state."""
+    """A fact is titled by its stable name. A sealed field says under whose key: it is absent from the clear part of a state."""
 
     @override
     def field_title_should_be_set(self, schema: Any) -> bool:

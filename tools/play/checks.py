@@ -147,3 +147,11 @@ def lost(acknowledged: list[tuple[str, dict[str, Any]]], told: Told) -> Iterator
         found = facts[said["position"] - 1] if said["position"] <= len(facts) else None
         if found is None or (found.type, found.version, found.stream) != (said["type"], said["version"], said["stream"]):
             yield f"{said['type']} was answered at {log}:{said['position']} and is not there"
+
+
+def differences(told: Told, again: Told) -> Iterator[str]:
+    """Facts that a second reading of the topics does not show, or shows otherwise."""
+    for log, facts in told.items():
+        for number, heard in enumerate(facts):
+            if number >= len(again[log]) or heard.value != again[log][number].value:
+                yield f"{heard.at} reads differently"

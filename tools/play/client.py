@@ -47,7 +47,9 @@ class Answer:
     @property
     def problem(self) -> str | None:
         """The code of a problem."""
-        return str(self.body.get("type", "")).removeprefix("urn:hotline111:") if isinstance(self.body, dict) and not self.ok else None
+        return (
+            str(self.body.get("type", "")).removeprefix("urn:hotline111:") if isinstance(self.body, dict) and not self.ok else None
+        )
 
     @property
     def position(self) -> tuple[str, int] | None:
@@ -110,15 +112,16 @@ class Client:
     async def command(
         self, command: str, of: str | None, body: dict[str, Any], *, who: str, key: UUID, seen: Any = None, as_: str | None = None
     ) -> Answer:
-        """`POST` a command. seen: version for If-Match, or `current`: whatever is current."""
+        """`POST` a command. seen: version for If-Match, or `current`: looked up just before, and again whenever that was too slow."""
         path = self.route(command).replace("{id}", of or "")
         headers = self._of(who, as_) | {"idempotency-key": str(key)}
-        if seen == "current":
-            state = path.rpartition("/")[0] if of else path
-            seen = (await self._ask("GET", state, headers=self._of(who, as_))).headers.get("etag", "")
-        if seen is not None:
-            headers["if-match"] = str(seen) if str(seen).startswith('"') else f'"{seen}"'
-        return await self._ask("POST", path, headers=headers, json=body)
+        if seen != "current":
+            return await self._ask("POST", path, headers=headers | ({"if-match": f'"{seen}"'} if seen is not None else {}), json=body)
+        while True:
+            state = await self._ask("GET", path.rpartition("/")[0], headers=self._of(who, as_))
+            answer = await self._ask("POST", path, headers=headers | {"if-match": state.headers.get("etag", "")}, json=body)
+            if answer.status != 412:
+                return answer
 
     async def read(
         self, path: str, *, who: str | None, purpose: str | None, reason: str | None, wait_for: str, as_: str | None = None

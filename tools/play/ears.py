@@ -1,4 +1,4 @@
-"""What the logs tell while a story is played: every topic from its first position, clocks folded, and whether all has come to rest."""
+"""What the logs tell while a story is played: every topic from position 1, clocks folded, and whether all is at rest."""
 
 import asyncio
 import json
@@ -12,13 +12,15 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from contracts.references import reference
 from tools.play.values import Missing, same, select
 from tools.play.world import Late, until
 
 LOGS = ("intake", "cases", "referrals", "notifications", "projections")
+LETTERS = {"intake": "R", "cases": "C", "referrals": "H"}
 CLOCK_ENDS = {"ClockMet": "met", "ClockBreached": "breached", "ClockWaived": "waived"}
 OUTCOMES = {"MessageSent", "MessageDelivered", "MessageFailed", "MessageUndeliverable", "MessageCancelled"}
-STILL = 3  # looks in a row at which everything rests
+STILL = 4  # looks in a row at which everything rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Heard:
     def shown(self) -> dict[str, Any]:
         """As a story's paths see it: the fact's fields, the envelope beside them."""
         envelope = {"type": self.type, "stream": self.stream, "version": self.version, "position": self.at, "log": self.log}
+        if self.version == 1 and self.log in LETTERS:
+            envelope["reference"] = reference(LETTERS[self.log], self.position)
         return {**self.fact, "envelope": {**self.meta, **envelope, "recorded_at": self.recorded_at.isoformat()}}
 
 
@@ -64,7 +68,7 @@ class Ears:
     """A consumer of all topics. Acts on exactly the next position; a repeat is passed over, a gap is remembered."""
 
     kafka: str
-    told: dict[str, list[Heard]] = field(default_factory=lambda: {log: [] for log in LOGS})
+    told: dict[str, list[Heard]] = field(default_factory=dict)
     clocks: dict[tuple[str, str], Clock] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
     old: frozenset[str] = frozenset()
@@ -74,11 +78,13 @@ class Ears:
     _waiting: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
+        self.told = {log: [] for log in LOGS}
         self._topics = {TopicPartition(f"hotline.{log}.events.v1", 0): log for log in LOGS}
         self._consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
+        self._asking = AIOKafkaConsumer(bootstrap_servers=self.kafka)  # questions are not kept waiting behind a long fetch
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
-        await self._consumer.start()
-        await self._admin.start()
+        for connection in (self._consumer, self._asking, self._admin):
+            await connection.start()
         self._consumer.assign(list(self._topics))
         await self._consumer.seek_to_beginning(*self._topics)
         self._listening = asyncio.create_task(self._listen())
@@ -90,6 +96,7 @@ class Ears:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._listening.cancel()
         await self._consumer.stop()
+        await self._asking.stop()
         await self._admin.close()
 
     async def _listen(self) -> None:
@@ -152,7 +159,11 @@ class Ears:
         """Due times of this play's running clocks, in order."""
         mine = {heard.stream for heard in self.since()}
         return sorted(
-            {c.due_at for (stream, _), c in self.clocks.items() if c.state == "running" and after < c.due_at <= last and stream in mine}
+            {
+                c.due_at
+                for (stream, _), c in self.clocks.items()
+                if c.state == "running" and after < c.due_at <= last and stream in mine
+            }
         )
 
     # -- waiting ---------------------------------------------------------------------------------------------------------------
@@ -165,7 +176,7 @@ class Ears:
                 self._listening.result()
             return await ready()
 
-        await until(what, ready_or_broken, within, every=0.02)
+        await until(what, ready_or_broken, within, every=0.05)
 
     async def reached(self, log: str, position: int, within: float) -> bool:
         """Whether a position was told within so many seconds."""
@@ -209,12 +220,12 @@ class Ears:
         return ", ".join(f"{group} is {lag} behind" for group, lag in sorted(lags.items()))
 
     async def _at_end(self) -> bool:
-        ends = await self._consumer.end_offsets(list(self._topics))
+        ends = await self._asking.end_offsets(list(self._topics))
         return all([await self._consumer.position(topic) >= end for topic, end in ends.items()])
 
     async def _lags(self) -> dict[str, int]:
         """Consumer group → records it has not acknowledged; groups are called `<service>.<log>`."""
-        ends = await self._consumer.end_offsets(list(self._topics))
+        ends = await self._asking.end_offsets(list(self._topics))
         behind: dict[str, int] = {}
         for group, _ in await self._admin.list_consumer_groups():
             service, _, log = group.partition(".")

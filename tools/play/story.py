@@ -3,8 +3,9 @@
 Steps that are no commands are *verbs*; what stands in their `with` is one of the models below.
 """
 
+import re
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ class Read(Part):
 
     path: str
     purpose: str | None = None
-    reason: str | None = None
+    reason: str | None = Field(None, pattern=r"^[ -~]+$")  # a header: ASCII
 
 
 class Zalo(Part):
@@ -175,19 +176,23 @@ class Story(Part):
         return self._lines[step] if self._lines else 0
 
     @property
-    def dated(self) -> bool:
-        """Whether the story runs at its own instants; else it runs in real time."""
-        return self.steps[0].at is not None
+    def begins_at(self) -> datetime | None:
+        """Its first instant; None for a story that runs in real time."""
+        return self.steps[0].at
 
 
 class _Loader(yaml.SafeLoader):
-    """Dates stay text: a story's times are local, YAML's are not."""
+    """YAML 1.2's core types: dates, `7_15`, `22:40` and `no` are text, as a story's author means them."""
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader.yaml_implicit_resolvers = dict[str, Any]()
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"-?[0-9]+", "-0123456789"),
+    ("float", r"-?[0-9]+\.[0-9]+", "-0123456789"),
+    ("null", r"null|~|", ["n", "~", ""]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), list(_first))
 
 
 def find(name: str) -> Path:
@@ -248,7 +253,7 @@ def _wrong_with(story: Story) -> Iterator[tuple[int, str]]:
                 yield number, f"with: {_words(problem.errors()[0])}"
         elif step.who is None:
             yield number, f"{step.what} is a command, so the step must say who gives it"
-        if step.at and not story.dated:
+        if step.at and not story.begins_at:
             yield number, "`at` needs that the first step has one: a story runs at its own instants or in real time"
         if step.at and before and step.at < before:
             yield number, "time does not run backwards"

@@ -71,14 +71,15 @@ def select(value: Any, path: str) -> Any:
     `[0]` is an index, `[name=value,…]` the one item of a list or mapping that fits, `@key` its key, `@count` how many fit.
     """
     found: list[tuple[Any, Any]] = [("", value)]
+    chosen = False  # whether `found` is what a condition chose, which may be none or many
     for place, word, name in STEP.findall(path):
         if word == "count":
-            one = found[0][1] if len(found) == 1 and not path.endswith("]@count") else None
-            return len(one) if isinstance(one, list | Mapping) else len(found)
+            return len(found) if chosen else len(_pairs(_only(found, path)[1]))
         key, item = _only(found, path)
         if word == "key":
             return key
-        if place and not place.lstrip("-").isdigit():
+        chosen = bool(place) and not place.lstrip("-").isdigit()
+        if chosen:
             found = [pair for pair in _pairs(item) if _fits(pair[1], place)]
         else:
             found = [(name or place, _member(item, name or int(place), path))]

@@ -62,18 +62,10 @@ class World:
         shift = float(file.read_text(encoding="ascii")) if file.exists() else 0.0
         return datetime.now(UTC) + timedelta(seconds=shift)
 
-    async def set_time(self, at: datetime) -> None:
-        """From now on it is `at`, and time runs on from there."""
-        file = Path(self.state["clock_file"])
-        part = file.with_suffix(".part")
-        part.write_text(f"{(at - datetime.now(UTC)).total_seconds():.6f}", encoding="ascii")
-        part.replace(file)  # nobody ever reads half a number
+    async def set_time(self, at: datetime | None) -> None:
+        """From now on it is `at`, and time runs on from there; None: the real time."""
+        set_clock(Path(self.state["clock_file"]), at)
         await asyncio.sleep(2 * LOOK_AGAIN)  # the services look at it that often
-
-    async def real_time(self) -> None:
-        """Take the time of an earlier story away."""
-        Path(self.state["clock_file"]).unlink(missing_ok=True)
-        await asyncio.sleep(2 * LOOK_AGAIN)
 
     # -- processes -------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +90,9 @@ class World:
             async def back() -> bool:
                 state = self.state
                 for name, pid in killed.items():
-                    if state["processes"][name]["pid"] == pid or not await _is_ready(http, state["urls"][name.removesuffix(".api")]):
+                    if state["processes"][name]["pid"] == pid or not await _is_ready(
+                        http, state["urls"][name.removesuffix(".api")]
+                    ):
                         return False
                 return True
 
@@ -112,6 +106,17 @@ class World:
         files = [file for file in sorted(folder.glob("*.eml")) if int(file.name.partition("-")[0]) >= self.began]
         mails = [_read(file) for file in files]
         return [mail for mail in mails if about in words_of(mail)]
+
+
+def set_clock(file: Path, at: datetime | None) -> None:
+    """Write the offset of a stack's time, in seconds; None takes the time of an earlier story away."""
+    if at is None:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(f"{(at - datetime.now(UTC)).total_seconds():.6f}", encoding="ascii")
+    part.replace(file)  # nobody ever reads half a number
 
 
 async def _is_ready(http: httpx2.AsyncClient, url: str) -> bool:

@@ -79,7 +79,7 @@ def close_case(command: CloseCase, case: Case) -> Iterator[CaseFact]:
         raise Refused("own-review")
     if case.cycle == 1 and command.reason not in NEEDS_NO_INTERVENTION:
         raise Refused("verify-first", without_intervention=sorted(NEEDS_NO_INTERVENTION))
-    yield CaseClosed(**told(command), decided_by=command.actor, child_id=case.child_id)
+    yield CaseClosed(**told(command), decided_by=command.actor, lead=case.lead, child_id=case.child_id)
     yield from clocks.waive(ClockWaived, case.clocks, sorted(case.clocks.keys() - statutory), "settled", command.actor)
 
 

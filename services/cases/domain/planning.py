@@ -97,6 +97,7 @@ def approve_plan(command: ApprovePlan, case: Case) -> Iterator[CaseFact]:
         record_id=case.record_id,
         child_id=case.child_id,
         centre=case.centre,
+        lead=case.lead,
         emergency=case.emergency,
     )
     yield from clocks.meet(ClockMet, case.clocks, "procedure", command.happened_at)

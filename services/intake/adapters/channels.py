@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from opentelemetry import metrics
@@ -59,7 +60,7 @@ def channel_doors(app: FastAPI, inbox: Inbox, settings: Settings) -> None:
                 raise Problem(415, "wrong-type", accepted="message/rfc822")
             raw = await read_all(request, MAIL_LIMIT)
             _signed("email", lambda: signed.verify(raw, request.headers, key))
-            return await _keep(inbox, "email", email.parse(raw), raw)
+            return await _keep(inbox, "email", await to_thread.run_sync(email.parse, raw), raw)  # a large mail takes a while
 
         app.post("/intake/v1/channels/email", summary="A mail, handed over by the mail host", response_model=None)(from_mail_host)
 

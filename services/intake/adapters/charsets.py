@@ -10,10 +10,9 @@ from quopri import decodestring
 
 from services.intake.adapters.delivery import LONGEST_TEXT, clean
 
-PYTHON_ONLY = frozenset(
-    {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "unicode_escape", "raw_unicode_escape"}
-)
-"""Codecs that are no charsets of mail; some take quadratic time."""
+ESCAPES = {"unicode-escape", "raw-unicode-escape", "unicode_escape", "raw_unicode_escape"}
+NO_CHARSETS = ESCAPES | {"idna", "punycode", "undefined", "base64", "bz2", "hex", "quopri", "rot13", "rot-13", "uu", "zlib"}
+"""Codecs of Python that no mail is written in: some take quadratic time, some unpack a few bytes to gigabytes."""
 ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]*)\?=")
 GUESSED, UNREADABLE = "encoding-guessed", "encoding-unreadable"
 ENOUGH = 16 * LONGEST_TEXT  # bytes that are read: more than anybody is shown
@@ -27,18 +26,20 @@ def read(raw: bytes, charset: str | None) -> tuple[str, str | None]:
         if (text := _strict(raw, name)) is not None:
             return clean(text), None
     guess = _strict(raw, "windows-1258")
-    if guess is not None and _is_writing(composed := unicodedata.normalize("NFC", guess)):
-        return composed, GUESSED
+    if guess is not None and _is_writing(guess):
+        return guess, GUESSED
     return clean(raw[:ENOUGH].decode("utf-8", "replace")), UNREADABLE
 
 
 def _strict(raw: bytes, charset: str) -> str | None:
     try:
         name = codecs.lookup(charset[:40]).name
+        if name in NO_CHARSETS:
+            return None
         decoder = codecs.getincrementaldecoder(name)("strict")  # stops before half a letter, where the bytes are cut
-        text = None if name in PYTHON_ONLY else decoder.decode(raw[:ENOUGH], final=len(raw) <= ENOUGH)
-        return text if isinstance(text, str) else None
-    except (LookupError, ValueError, AssertionError):  # an unknown charset or one that is no text; bytes that do not fit
+        text = decoder.decode(raw[:ENOUGH], final=len(raw) <= ENOUGH)
+        return unicodedata.normalize("NFC", text) if name == "cp1258" else text  # which writes a letter and its tone apart
+    except (LookupError, ValueError):  # a charset that nobody knows, bytes that do not fit
         return None
 
 

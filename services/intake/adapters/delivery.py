@@ -111,5 +111,5 @@ def clean(text: str) -> str:
 
 def line(text: str) -> str:
     """One line of at most 300 characters: no control characters, and none that turn the direction of writing around."""
-    shown = ("" if unicodedata.category(letter) == "Cf" else letter for letter in " ".join(clean(text).split()))
-    return "".join(LOST if unicodedata.category(letter) == "Cc" else letter for letter in shown)[:LONGEST_LINE].strip()
+    kinds = ((letter, unicodedata.category(letter)) for letter in " ".join(clean(text).split()))
+    return "".join(LOST if kind == "Cc" else letter for letter, kind in kinds if kind != "Cf")[:LONGEST_LINE].strip()

@@ -19,7 +19,7 @@ from typing import TypeAlias, TypeVar
 from typing_extensions import override
 
 from services.intake.adapters import charsets
-from services.intake.adapters.delivery import Delivery, File, digest, line
+from services.intake.adapters.delivery import LOST, Delivery, File, digest, line
 
 T = TypeVar("T")
 TAG = re.compile(r"<(?=[a-zA-Z/!?])([^<>]*)>")
@@ -52,9 +52,9 @@ def parse(raw: bytes) -> Delivery:
     `id` is the digest of the Message-ID, which is the sender's own wording and may hold a name, else that of the bytes.
     """
     mail = _tolerant(lambda: email.message_from_bytes(raw, policy=AsWritten())) if _is_bearable(raw) else None
-    read = None if mail is None else _tolerant(lambda: _read(raw, mail))
-    if read is not None:
-        return read
+    leaves = None if mail is None else _tolerant(lambda: list(islice(_leaves(mail), MOST_PARTS + 1)))
+    if mail is not None and leaves is not None:
+        return _read(raw, mail, leaves)
     text, remark = charsets.read(raw, None)
     remarks = tuple(filter(None, ("malformed", remark)))
     return Delivery("email", "mail", digest(raw), digest(raw), "contact", "mail", text=text, remarks=remarks)
@@ -65,11 +65,11 @@ def _is_bearable(raw: bytes) -> bool:
     return raw.lower().count(b"boundary") * raw.count(b"\n") <= MOST_WORK
 
 
-def _read(raw: bytes, mail: Mail) -> Delivery:
+def _read(raw: bytes, mail: Mail, leaves: list[Mail]) -> Delivery:
     remarks: list[str] = []
     sender, handle = _sender(mail, remarks)
     subject = _line(_header(mail, "Subject"), remarks)
-    text, files = _content(mail, remarks)
+    text, files = _content(leaves, remarks)
     if _auto_submitted(mail):
         remarks.append("auto-submitted")
     returned = _is_returned(mail)
@@ -145,9 +145,8 @@ def _is_returned(mail: Mail) -> bool:
 # -- parts -----------------------------------------------------------------------------------------------------------------
 
 
-def _content(mail: Mail, remarks: list[str]) -> tuple[str, list[File]]:
+def _content(leaves: list[Mail], remarks: list[str]) -> tuple[str, list[File]]:
     """The text, and every part that is not in it as a file. HTML is the text only where there is no plain one."""
-    leaves = list(islice(_leaves(mail), MOST_PARTS + 1))
     if len(leaves) > MOST_PARTS:
         remarks.append("cut")
     inline = [part for part in leaves if not _is_attached(part)]
@@ -171,8 +170,9 @@ def _is_attached(part: Mail) -> bool:
 
 
 def _bytes(part: Mail) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
+    """The content decoded; where the library fails, a sign that there was some, so that the part stays in sight."""
+    content = _tolerant(lambda: part.get_payload(decode=True) or b"")
+    return content if isinstance(content, bytes) else LOST.encode()
 
 
 def _text(part: Mail, remarks: list[str]) -> str:

@@ -40,9 +40,9 @@ class Mailer:
             await aiosmtplib.send(mail, hostname=self.host, port=self.port, timeout=PATIENCE, start_tls=False)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             code = refused.recipients[0].code
-            return Tried("refused" if code >= 500 else "busy", permanent=code >= 500)
+            return Tried("refused" if code >= 500 else "deferred", permanent=code >= 500)
         except aiosmtplib.SMTPResponseException as answer:
-            return Tried("refused" if answer.code >= 500 else "busy", permanent=answer.code >= 500)
+            return Tried("refused" if answer.code >= 500 else "deferred", permanent=answer.code >= 500)
         except (aiosmtplib.SMTPTimeoutError, TimeoutError):
             return Tried("timeout")
         except (aiosmtplib.SMTPException, OSError):

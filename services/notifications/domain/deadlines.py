@@ -7,22 +7,20 @@ from contracts.clocks import BreachClock, WaiveClock
 from contracts.kernel import Refused
 from contracts.notifications import ClockBreached, ClockWaived, NotificationFact
 from services.notifications.domain.channels import next_channel
-from services.notifications.domain.state import Thread, decide, message_of
+from services.notifications.domain.state import Thread, decide
 
 
 @decide.register
 def breach_clock(command: BreachClock, thread: Thread) -> Iterator[NotificationFact]:
-    breached = list(clocks.breach(ClockBreached, thread.clocks, command))
-    yield from breached
-    message = message_of(command.clock, thread)
-    if breached and message and message.end is None:
+    for breached in clocks.breach(ClockBreached, thread.clocks, command):
+        yield breached
+        message = thread.timed_by(command.clock)
         yield from next_channel(thread, message, sum(message.tried.values()), command)
 
 
 @decide.register
 def waive_clock(command: WaiveClock, thread: Thread) -> Iterator[NotificationFact]:
     waived = list(clocks.asked_to_waive(ClockWaived, thread.clocks, command))
-    message = message_of(command.clock, thread)
-    if message and message.end is None:  # nobody may let a message hang: it is delivered, given up, or what it says is settled
+    if thread.timed_by(command.clock).end is None:  # a message does not hang: it is delivered, given up, or what it says is settled
         raise Refused("still-open", clock=command.clock)
     yield from waived

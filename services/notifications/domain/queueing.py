@@ -29,6 +29,7 @@ class QueueMessage(Command):
     """
 
     creates: ClassVar[bool] = True
+    filled: ClassVar[frozenset[str]] = frozenset({"agency_id", "channels"})
     about: About
     recipient: Addressee
     purpose: Line

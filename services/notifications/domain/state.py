@@ -69,6 +69,10 @@ class Thread:
             raise Refused("not-found")
         return self.messages[number - 1]
 
+    def timed_by(self, clock: str) -> Message:
+        """The message of a clock that was started in this thread."""
+        return self.message(int(clock.partition("/")[2]))
+
     def with_message(self, message: Message) -> "Thread":
         """The thread with this message in its place."""
         messages = (*self.messages[: message.number - 1], message, *self.messages[message.number :])
@@ -96,7 +100,7 @@ fold_clocks_of(evolve)
 @evolve.register
 def _(fact: ClockStarted, thread: Thread) -> Thread:
     """Each start of a delivery clock is the beginning of the next channel."""
-    message = thread.messages[_number(fact.clock) - 1]
+    message = thread.timed_by(fact.clock)
     begun = replace(
         message, using=message.using + 1, began_at=fact.counted_from, due_at=fact.due_at, failed_at=None, accepted=False
     )
@@ -105,14 +109,5 @@ def _(fact: ClockStarted, thread: Thread) -> Thread:
 
 @evolve.register
 def _(fact: ClockRecomputed, thread: Thread) -> Thread:
-    message = thread.messages[_number(fact.clock) - 1]
-    return replace(thread.with_message(replace(message, due_at=fact.due_at)), clocks=fold(thread.clocks, fact))
-
-
-def _number(clock: str) -> int:
-    return int(clock.partition("/")[2])
-
-
-def message_of(clock: str, thread: Thread) -> Message | None:
-    """The message whose clock this is; None for a name that is no clock of this thread."""
-    return next((message for message in thread.messages if message.clock == clock), None)
+    message = replace(thread.timed_by(fact.clock), due_at=fact.due_at)
+    return replace(thread.with_message(message), clocks=fold(thread.clocks, fact))

@@ -13,6 +13,8 @@ from contracts.shapes import Addressee
 
 _AT = "SELECT agency_id FROM agency WHERE role = %s AND place = %s AND valid_from_on <= %s ORDER BY valid_from_on DESC LIMIT 1"
 
+_FROM = "SELECT agency_id FROM agency WHERE role = %s AND place = %s AND valid_from_on = %s"
+
 
 async def registered(db: AsyncConnection[Any], event: Recorded) -> None:
     """Follow AgencyRegistered."""
@@ -28,6 +30,13 @@ async def agency_at(pool: AsyncConnectionPool, addressee: Addressee, on: date) -
     """The body that fills this role and place on a day; None if nobody is registered."""
     async with pool.connection() as db:
         row = await (await db.execute(_AT, (addressee.role, addressee.place, on))).fetchone()
+    return row[0] if row else None
+
+
+async def registered_for(pool: AsyncConnectionPool, addressee: Addressee, on: date) -> UUID | None:
+    """The agency that is registered for this role and place from exactly this day."""
+    async with pool.connection() as db:
+        row = await (await db.execute(_FROM, (addressee.role, addressee.place, on))).fetchone()
     return row[0] if row else None
 
 

@@ -21,6 +21,7 @@ class RegisterAgency(Command):
     """
 
     creates: ClassVar[bool] = True
+    filled: ClassVar[frozenset[str]] = frozenset({"taken_by"})
     role: RoleCode
     place: Place
     label: Line

@@ -28,6 +28,7 @@ class SendReferral(Command):
     """
 
     creates: ClassVar[bool] = True
+    filled: ClassVar[frozenset[str]] = frozenset({"agency_id"})
     of: HandOff
     agency_id: UUID | None = None
     basis: Basis | None = None

@@ -1,0 +1,152 @@
+"""What was heard, kept byte for byte, and which stream belongs to which: the tables `history` and `belongs`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from chassis.keys import KeyStore
+from chassis.log import Row, recorded
+from chassis.mapper import FactMapper, Recorded, people_in
+from chassis.view import Vector
+from contracts.cases import CaseOpened
+from contracts.intake import ReportReceived
+from contracts.notifications import MessageQueued
+from contracts.referrals import ReferralSent
+
+LOGS = ("intake", "cases", "referrals", "notifications", "projections")
+
+
+class Link(NamedTuple):
+    """`stream`, of this kind, belongs to `to`."""
+
+    stream: UUID
+    to: UUID
+    kind: str
+
+
+class Heard(NamedTuple):
+    """A row of a log."""
+
+    log: str
+    row: Row
+
+
+def links(event: Recorded) -> Iterator[Link]:
+    """What a fact says about which stream belongs to which."""
+    match event.fact:
+        case ReportReceived(contacts=contacts):
+            yield from (Link(contact, event.stream, "contact") for contact in contacts)
+        case CaseOpened(record_id=record):
+            yield Link(event.stream, record, "case")
+        case ReferralSent(of=of):
+            yield from (Link(event.stream, to, "hand_off") for to in (of.record_id, *of.cases))
+        case MessageQueued(about=about):
+            yield Link(event.stream, about.id, "message")
+
+
+async def keep(db: AsyncConnection[Any], events: Sequence[Recorded]) -> None:
+    """Store consecutive facts of one log."""
+    rests_on = await _rests_on(db, events[0].log)
+    rows: list[tuple[object, ...]] = []
+    for event in events:
+        log, _, position = event.meta.get("cause", "").partition(":")
+        if log in LOGS and log != event.log and position.isdecimal():
+            rests_on = {**rests_on, log: max(int(position), rests_on.get(log, 0))}
+        place = (event.log, event.position, event.recorded_at, event.stream, event.version)
+        rows.append((*place, event.fact.TOPIC, event.state, Jsonb(rests_on)))
+    found = [(*link, event.log, event.position) for event in events for link in links(event)]
+    async with db.cursor() as cursor:
+        await cursor.executemany("INSERT INTO history VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", rows)
+        await cursor.executemany("INSERT INTO belongs VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", found)
+
+
+async def _rests_on(db: AsyncConnection[Any], log: str) -> dict[str, int]:
+    query = "SELECT rests_on FROM history WHERE log = %s ORDER BY position DESC LIMIT 1"
+    row = await (await db.execute(query, (log,))).fetchone()
+    return row[0] if row else {}
+
+
+async def streams_of(db: AsyncConnection[Any], log: str, streams: Iterable[UUID]) -> dict[UUID, list[Recorded]]:
+    """The whole of these streams of one log, sealed fields left None."""
+    query = (
+        "SELECT stream, version, type, state, position, recorded_at FROM history"
+        " WHERE stream = ANY(%s) AND log = %s ORDER BY position"
+    )
+    found: dict[UUID, list[Recorded]] = {}
+    mapper = FactMapper()
+    for row in await (await db.execute(query, (list(streams), log))).fetchall():
+        found.setdefault(row[0], []).append(recorded(log, Row(*row), mapper))
+    return found
+
+
+class Reader:
+    """The history at one instant."""
+
+    def __init__(self, pool: AsyncConnectionPool, keys: KeyStore, at: Vector) -> None:
+        self._pool, self._keys, self.at = pool, keys, at
+
+    async def rows(self, streams: Iterable[UUID]) -> list[Heard]:
+        """The rows of these streams up to the instant, in the order in which they were recorded."""
+        query: LiteralString = (
+            "SELECT h.log, h.stream, h.version, h.type, h.state, h.position, h.recorded_at"
+            " FROM history h JOIN unnest(%s::text[], %s::bigint[]) AS v(log, upto) ON h.log = v.log AND h.position <= v.upto"
+            " WHERE h.stream = ANY(%s) ORDER BY h.recorded_at, array_position(%s::text[], h.log), h.position"
+        )
+        found = await self.fetch(query, *self._vector(), list(streams), list(LOGS))
+        return [Heard(log, Row(*row)) for log, *row in found]
+
+    async def belonging_to(self, streams: Iterable[UUID]) -> list[Link]:
+        """What belongs to any of these, first said first."""
+        return await self._links(down=streams)
+
+    async def owners_of(self, streams: Iterable[UUID]) -> list[Link]:
+        """What any of these belong to."""
+        return await self._links(up=streams)
+
+    async def is_incomplete(self, streams: Iterable[UUID]) -> bool:
+        """Is something that concerns one of these parked? A parked fact that began a stream is known by the ids in its bytes."""
+        ids = list(streams)
+        query: LiteralString = (
+            "SELECT FROM parked p JOIN unnest(%s::text[], %s::bigint[]) AS v(log, upto)"
+            " ON p.topic = 'hotline.' || v.log || '.events.v1' AND p.position <= v.upto"
+            " WHERE p.stream = ANY(%s) OR EXISTS (SELECT FROM unnest(%s::bytea[]) AS i(id) WHERE position(i.id IN p.body) > 0)"
+            " LIMIT 1"
+        )
+        return bool(await self.fetch(query, *self._vector(), ids, [str(each).encode() for each in ids]))
+
+    async def open(self, heard: Sequence[Heard], persons: Iterable[UUID] = ()) -> list[Recorded]:
+        """The facts, with the sealed fields of these persons and of nobody else, as far as their keys exist.
+
+        Raises StoreGone if the key store does not answer. A box that its key does not open is shown as empty, never guessed.
+        """
+        wanted = set(persons) & {person for each in heard for person in people_in(each.row.state)} if persons else set[UUID]()
+        keys: Mapping[UUID, bytes] = await self._keys.get(wanted) if wanted else {}
+        return [_opened(each, FactMapper(keys.get)) for each in heard]
+
+    async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
+        """The rows of one statement."""
+        async with self._pool.connection() as db:
+            return await (await db.execute(query, args)).fetchall()
+
+    async def _links(self, *, down: Iterable[UUID] = (), up: Iterable[UUID] = ()) -> list[Link]:
+        query: LiteralString = (
+            "SELECT b.stream, b.to_stream, b.kind FROM belongs b JOIN unnest(%s::text[], %s::bigint[]) AS v(log, upto)"
+            " ON b.log = v.log AND b.position <= v.upto WHERE b.to_stream = ANY(%s) OR b.stream = ANY(%s)"
+            " ORDER BY b.log, b.position, b.stream, b.to_stream"
+        )
+        return [Link(*row) for row in await self.fetch(query, *self._vector(), list(down), list(up))]
+
+    def _vector(self) -> tuple[list[str], list[int]]:
+        return list(self.at), list(self.at.values())
+
+
+def _opened(each: Heard, mapper: FactMapper) -> Recorded:
+    try:
+        return recorded(each.log, each.row, mapper)
+    except InvalidTag:
+        return recorded(each.log, each.row, FactMapper())
