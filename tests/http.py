@@ -40,7 +40,7 @@ def settings_for(postgres: Postgres, service: str, home: Path, role: str = "api"
     for name in ("master", "fingerprint", "link"):
         files[name] = home / f"{name}-key"
         if not files[name].exists():
-            files[name].write_text(("%02x" % len(name)) * 32)
+            files[name].write_text(f"{len(name):02x}" * 32)
     zalo = home / "zalo"
     zalo.write_text("zalo-oa-secret-for-tests-only")
     mail = home / "mail"
@@ -67,7 +67,14 @@ def settings_for(postgres: Postgres, service: str, home: Path, role: str = "api"
 def token(subject: str, *groups: str, **changes: Any) -> str:
     """An access token as the provider signs it; `changes` break one claim at a time."""
     now = int(datetime.now(UTC).timestamp())
-    claims = {"iss": ISSUER, "aud": [AUDIENCE], "sub": subject, "iat": now, "exp": now + 600, "groups": list(groups)} | changes
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": [AUDIENCE],
+        "sub": subject,
+        "iat": now,
+        "exp": now + 600,
+        "groups": list(groups),
+    } | changes
     return jwt.encode({"alg": "RS256", "kid": "test", "typ": "at+jwt"}, {k: v for k, v in claims.items() if v is not None}, KEY)
 
 
@@ -82,7 +89,9 @@ class Desk:
     def parts(self) -> Parts:
         return self.service.parts
 
-    async def post(self, path: str, body: Any, who: str = "TVV-01", groups: tuple[str, ...] = ("counsellor",), **headers: str) -> httpx2.Response:
+    async def post(
+        self, path: str, body: Any, who: str = "TVV-01", groups: tuple[str, ...] = ("counsellor",), **headers: str
+    ) -> httpx2.Response:
         """POST a command as somebody; headers by name with underscores."""
         given = {"authorization": f"Bearer {token(who, *groups)}", "idempotency-key": str(uuid4())}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -90,9 +99,12 @@ class Desk:
         given = {"content-type": "application/json"} | given
         return await self.http.post(path, headers={name: value for name, value in given.items() if value}, **raw)
 
-    async def get(self, path: str, who: str = "TVV-01", groups: tuple[str, ...] = ("counsellor",), **headers: str) -> httpx2.Response:
-        given = {"authorization": f"Bearer {token(who, *groups)}"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.http.get(path, headers=given)
+    async def get(
+        self, path: str, who: str = "TVV-01", groups: tuple[str, ...] = ("counsellor",), **headers: str
+    ) -> httpx2.Response:
+        """GET as somebody."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.get(path, headers={"authorization": f"Bearer {token(who, *groups)}"} | given)
 
 
 @asynccontextmanager
