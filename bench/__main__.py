@@ -118,7 +118,9 @@ def run(clients: int, contestants: dict[str, Callable[[int], Measured]]) -> dict
 def describe(postgres: Postgres) -> dict[str, object]:
     """What the figures depend on."""
     with psycopg.connect(postgres.uri("postgres")) as db:
-        shown = {name: (db.execute(f"SHOW {name}").fetchone() or ("",))[0] for name in ("server_version", "fsync", "synchronous_commit")}  # noqa: S608
+        shown = {
+            name: (db.execute(f"SHOW {name}").fetchone() or ("",))[0] for name in ("server_version", "fsync", "synchronous_commit")
+        }
     packages = {name: version(name) for name in ("eventsourcing", "psycopg")}
     return {"python": platform.python_version(), "cores": os.cpu_count(), "body_bytes": len(BODY), **shown, **packages}
 

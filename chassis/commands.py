@@ -92,13 +92,15 @@ class Commands:
         key = command_id(stream, call.cause, type(command).__name__)
         salt = os.urandom(16)
         for _ in range(ROUNDS):
+            past = await self.log.load(stream, self.evolve)
+            enriched = await self.enrich(command) if self.enrich else command
+            # Asked last, after all that a decision rests on was read: a twin that finished meanwhile is found, not decided upon.
             if done := await self.log.written(key):
                 return await self._repeat(stream, done, call)
-            past = await self.log.load(stream, self.evolve)
             if past.state is None and not command.creates:
                 raise NotFound
             given = Given(call.actor, call.as_, self.log.time.now(), self.rules, stream, salt)
-            asked = (await self.enrich(command) if self.enrich else command).knowing(given)
+            asked = enriched.knowing(given)
             if call.permit:
                 given = Given(call.actor, call.permit(past.state, asked), given.now, self.rules, stream, salt)
                 asked = asked.knowing(given)

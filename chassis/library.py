@@ -35,7 +35,7 @@ class LibraryRecorder(ApplicationRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         first, last = -1 if gt is None else gt, LAST_VERSION if lte is None else lte
-        return self._wait(self._log.events(cast(UUID, originator_id), first, last, desc, limit))
+        return self._wait(self._log.events(cast("UUID", originator_id), first, last, desc, limit))
 
     def select_notifications(
         self, start: int | None, limit: int, stop: int | None = None, topics: Sequence[str] = (), *, inclusive_of_start: bool = True

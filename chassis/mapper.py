@@ -76,7 +76,7 @@ class FactMapper(Mapper[UUID]):
             raise MapperDeserialisationError(f"{stored_event.topic} cannot be read: {type(problem).__name__}") from problem
         if not isinstance(version, int) or version > kind.class_version:
             raise MapperDeserialisationError(f"{stored_event.topic} version {version!r} is newer than this reader")
-        stream = cast(UUID, stored_event.originator_id)  # the library also knows streams named by text; ours never are
+        stream = cast("UUID", stored_event.originator_id)  # the library also knows streams named by text; ours never are
         place = sealing.Place(stream, stored_event.originator_version, stored_event.topic)
         for person, box in state.get("sealed", {}).items():
             if key := self._keys(UUID(person)):

@@ -36,7 +36,7 @@ def split(fact: Shape) -> tuple[dict[str, Any], dict[UUID, Part]]:
     clear: dict[str, Any] = fact.model_dump(mode="json")
     parts: dict[UUID, Part] = {}
     for path, shape in _shapes(fact):
-        data: Any = reduce(lambda inside, step: inside[step], path, clear)
+        data = _at(clear, path)
         for name, of in shape.personal.items():
             if (value := data.pop(name)) is not None:
                 pointer = "".join(f"/{step}" for step in (*path, name))
@@ -52,6 +52,10 @@ def people(fact: Shape) -> set[UUID]:
         for name, of in shape.personal.items()
         if getattr(shape, name) is not None
     }
+
+
+def _at(data: Any, path: Path) -> Any:
+    return reduce(lambda inside, step: inside[step], path, data)
 
 
 def _person(shape: Shape, name: str, of: str) -> UUID:

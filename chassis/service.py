@@ -132,15 +132,23 @@ class Service:
 
     async def _keep(self, name: str, loop: Loop) -> None:
         waits = pauses(longest=5)
+
+        def works() -> None:
+            nonlocal waits
+            if name in self.down:
+                self.down.discard(name)
+                waits = pauses(longest=5)
+
         while True:
             try:
-                await loop(lambda: self.down.discard(name))
-                return
+                await loop(works)
             except TRANSIENT as problem:
                 self.down.add(name)
                 pause = next(waits)
                 log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
                 await asyncio.sleep(pause)
+            else:
+                return
 
     async def _born(self, up: Callable[[], None]) -> None:
         """The first entry of a log says which log it is; on any later start the command id makes this nothing."""

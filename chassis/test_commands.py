@@ -107,6 +107,18 @@ def test_twenty_twins_at_once_in_two_processes_are_one_event_and_twenty_equal_an
     assert [(1, 1)] == told(run, one)
 
 
+def test_a_twin_that_finishes_while_this_one_still_reads_is_repeated_and_not_decided_upon(process, run):
+    twin, stream = process(), uuid4()
+
+    async def meanwhile(command):
+        await twin.execute(stream, command, call())
+        return command
+
+    late = run(process(meanwhile).execute(stream, TakeSeat(who="an"), call()))
+    assert (("an",), 1, True) == (late.state, late.version, late.created)
+    assert [(1, 1)] == told(run, twin)
+
+
 def test_the_same_key_with_another_body_is_refused_and_records_nothing(room, run):
     stream = uuid4()
     run(room.execute(stream, TakeSeat(who="an"), call(fingerprint=b"officer-7 an")))
@@ -177,7 +189,10 @@ def test_an_unknown_outcome_is_cleared_up_by_repeating_under_the_same_key(room, 
 
 def test_a_back_end_killed_while_it_waits_for_the_head_leaves_nothing_and_the_repeat_everything(process, run, templates):
     room, stream = process(), uuid4()
-    with psycopg.connect(templates.uri(process.database)) as rival, psycopg.connect(templates.uri("postgres"), autocommit=True) as db:
+    with (
+        psycopg.connect(templates.uri(process.database)) as rival,
+        psycopg.connect(templates.uri("postgres"), autocommit=True) as db,
+    ):
         rival.execute("SELECT FROM head FOR UPDATE")
 
         async def killed():
@@ -287,7 +302,7 @@ def test_an_event_remembers_the_trace_of_the_request_that_told_it(room, run):
         return outcome.told[0].meta["traceparent"], span.get_span_context()
 
     traceparent, span = run(traced())
-    assert f"00-{span.trace_id:032x}-{span.span_id:016x}-01" == traceparent
+    assert f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}" == traceparent
 
 
 def test_an_effect_is_stamped_no_earlier_than_its_cause(room, run):
@@ -304,5 +319,8 @@ def test_a_refusal_of_the_rules_records_nothing_and_the_key_stays_free(room, run
     with pytest.raises(Refused, match="full"):
         run(late())
     assert SEATS == run(room.log.head())
-    assert "p0" == run(replace(room, decide=lambda *_: [Seated(who="late")]).execute(stream, TakeSeat(who="late"), call("late"))).state[0]
+    assert (
+        "p0"
+        == run(replace(room, decide=lambda *_: [Seated(who="late")]).execute(stream, TakeSeat(who="late"), call("late"))).state[0]
+    )
     assert SEATS + 1 == run(room.log.head())

@@ -16,6 +16,7 @@ from contracts.intake import ReportReceived
 from contracts.kernel import Fact, Personal, Shape
 from contracts.shapes import Alleged, Child, Informant
 
+STREAM = UUID(int=9)
 BOY, GIRL, OTHER, AUNT = (UUID(int=n) for n in range(1, 5))
 KEYS = {person: bytes([n]) * 32 for n, person in enumerate((BOY, GIRL, OTHER, AUNT))}
 REPORT = ReportReceived(
@@ -35,8 +36,8 @@ REPORT = ReportReceived(
 )
 
 
-def stored(keys=KEYS, stream=UUID(int=9), version=1) -> StoredEvent:
-    return FactMapper(keys.get).to_stored_event(Recorded(stream, version, REPORT, {}))
+def stored(keys=KEYS) -> StoredEvent:
+    return FactMapper(keys.get).to_stored_event(Recorded(STREAM, 1, REPORT, {}))
 
 
 def test_no_personal_value_stands_in_the_stored_bytes_and_each_person_has_one_box():

@@ -128,7 +128,7 @@ class View:
             query = "SELECT position FROM heard WHERE topic = %s AND partition = 0 FOR UPDATE"
             cursor = await db.execute(query, (topic_of(log),))
             ((start,),) = await cursor.fetchall()  # locked: a rival folds after us, and finds these rows heard before
-            folded = await _positions(db)
+            folded = await positions_in(db)
             streams = await self._parked_streams(db, log, rows)
             events: list[Recorded] = []
             last, done = start, 0
@@ -184,7 +184,7 @@ def rows_in(records: Sequence[ConsumerRecord[Any, Any]]) -> list[Row]:
 async def positions(pool: AsyncConnectionPool) -> dict[str, int]:
     """How far each log is folded: an instant that is causally closed, for it is read in one statement."""
     async with pool.connection() as db:
-        return await _positions(db)
+        return await positions_in(db)
 
 
 async def wait_for(pool: AsyncConnectionPool, wanted: Vector, seconds: float = 2.0) -> bool:
@@ -199,7 +199,8 @@ async def wait_for(pool: AsyncConnectionPool, wanted: Vector, seconds: float = 2
         await asyncio.sleep(IDLE)
 
 
-async def _positions(db: AsyncConnection[Any]) -> dict[str, int]:
+async def positions_in(db: AsyncConnection[Any]) -> dict[str, int]:
+    """The same, inside the caller's transaction."""
     cursor = await db.execute("SELECT topic, position FROM heard WHERE partition = 0")
     return {topic.split(".")[1]: position for topic, position in await cursor.fetchall()}
 

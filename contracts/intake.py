@@ -27,7 +27,7 @@ class IntakeFact(Fact):
 
 
 class ContactReceived(IntakeFact):
-    """One call, message, mail or letter reached the line. `received_at` is the first lawful receiving point's, `sent_at` a claim."""
+    """A call, message, mail or letter reached the line. `received_at` is the first lawful receiving point's, `sent_at` a claim."""
 
     channel: Channel
     line: LineCode

@@ -61,8 +61,8 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 class Fact(Shape):
     """Something that happened, in the past tense, and nothing else.
 
-    `log` names the service whose log holds it; `TOPIC` = `<log>.<ClassName>` is its stable name in rows and Kafka records, so a
-    module may move. Raise `class_version` on a breaking change and add a static `upcast_v1_v2(state)` that edits the old dict in place.
+    `log` names the service whose log holds it; `TOPIC` = `<log>.<ClassName>` is its stable name in rows and records, so modules may
+    move. Raise `class_version` on a breaking change and add a static `upcast_v1_v2(state)` that edits the old dict in place.
     """
 
     log: ClassVar[str]

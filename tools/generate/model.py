@@ -165,10 +165,10 @@ def _unopened(service: str, folder: Path) -> Parts:
 
 
 def commands_of(service: str) -> list[type[Command]]:
-    """What the service decides, by name."""
-    if find_spec(f"services.{service}.domain") is None:
+    """What the service decides, by name: its composition root wires one `decide`."""
+    if not is_wired(service):
         return []
-    decide = import_module(f"services.{service}.domain").decide
+    decide = import_module(f"services.{service}.bootstrap").decide
     kinds: Mapping[type, Any] = decide.registry
     return sorted((kind for kind in kinds if issubclass(kind, Command) and kind is not Command), key=lambda kind: kind.__name__)
 

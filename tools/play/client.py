@@ -20,6 +20,8 @@ from tools.oidc_login import LoginFailedError, log_in
 
 WRITERS = ("intake", "cases", "referrals", "notifications")
 ZALO_SECRET = Path(__file__).parents[2] / "deploy" / "local" / "zalo-oa-secret"
+PEOPLE: dict[str, Any] = yaml.safe_load(USERS.read_text(encoding="utf-8"))
+TRIES = 5  # of a command whose author looks at the newest state first
 PATIENCE = 10.0  # seconds during which a 503 is asked again, as its Retry-After says
 
 
@@ -98,30 +100,35 @@ class Client:
             raise NoSuchCommand(f"{command}: {'say which' if paths else 'no such command or verb'}; there are {known}")
         return paths[0]
 
+    def knows(self, user: str) -> None:
+        """Raises NoSuchPerson for somebody the identity provider of the stack was not told of."""
+        if user not in PEOPLE["users"]:
+            raise NoSuchPerson(f"nobody is called {user}; there are {', '.join(PEOPLE['users'])}")
+
     async def log_in(self, users: set[str]) -> None:
         """Get everybody's token before the story begins. Raises NoSuchPerson."""
-        people = yaml.safe_load(USERS.read_text(encoding="utf-8"))
         for user in sorted(users - set(self._tokens)):
-            if user not in people["users"]:
-                raise NoSuchPerson(f"nobody is called {user}; there are {', '.join(people['users'])}")
             try:
-                self._tokens[user] = (await asyncio.to_thread(log_in, self.issuer, user, people["password"])).access
+                self._tokens[user] = (await asyncio.to_thread(log_in, self.issuer, user, PEOPLE["password"])).access
             except (LoginFailedError, httpx2.HTTPError) as problem:
                 raise NoSuchPerson(f"{user} cannot log in: {problem}") from problem
 
     async def command(
         self, command: str, of: str | None, body: dict[str, Any], *, who: str, key: UUID, seen: Any = None, as_: str | None = None
     ) -> Answer:
-        """`POST` a command. seen: version for If-Match, or `current`: looked up just before, and again whenever that was too slow."""
+        """`POST` a command. seen: version for If-Match, or `current`: looked up just before, again if that was too slow."""
         path = self.route(command).replace("{id}", of or "")
         headers = self._of(who, as_) | {"idempotency-key": str(key)}
         if seen != "current":
-            return await self._ask("POST", path, headers=headers | ({"if-match": f'"{seen}"'} if seen is not None else {}), json=body)
-        while True:
+            return await self._ask(
+                "POST", path, headers=headers | ({"if-match": f'"{seen}"'} if seen is not None else {}), json=body
+            )
+        for _ in range(TRIES):
             state = await self._ask("GET", path.rpartition("/")[0], headers=self._of(who, as_))
             answer = await self._ask("POST", path, headers=headers | {"if-match": state.headers.get("etag", "")}, json=body)
             if answer.status != 412:
-                return answer
+                break
+        return answer
 
     async def read(
         self, path: str, *, who: str | None, purpose: str | None, reason: str | None, wait_for: str, as_: str | None = None
@@ -131,7 +138,7 @@ class Client:
         for name, value in (("hotline-purpose", purpose), ("hotline-reason", reason), ("hotline-wait-for", wait_for)):
             if value:
                 headers[name] = value
-        return await self._ask("GET", path, headers=headers)
+        return await self._ask("GET", path.replace("+", "%2B"), headers=headers)  # of an offset: a bare plus would be a space
 
     async def zalo(self, raw: bytes, headers: Mapping[str, str]) -> Answer:
         """Deliver to the webhook of the Zalo Official Account."""

@@ -324,11 +324,13 @@ async def play(story: Story, home: Path, printer: Printer | None = None) -> Resu
     door = Client(state["urls"]["front"], state["oidc_issuer"])
     await door.learn()
     for number, step in enumerate(story.steps):
-        if step.what not in VERBS:
-            try:
+        try:
+            if step.what not in VERBS:
                 door.route(step.what)
-            except NoSuchCommand as problem:
-                raise StoryError(f"line {story.line(number)}: {problem}") from None
+            if step.who:
+                door.knows(step.who)
+        except (NoSuchCommand, NoSuchPerson) as problem:
+            raise StoryError(f"line {story.line(number)}: {problem}") from None
     try:
         await door.log_in({step.who for step in story.steps if step.who} | {body.by for body in story.agencies})
     except NoSuchPerson as problem:

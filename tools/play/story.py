@@ -12,10 +12,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
+from contracts import cases, intake, notifications, projections, referrals
+from contracts.kernel import Fact
 from tools.play.values import local_time, names_in
 
 FOLDER = Path(__file__).parents[2] / "stories"
 BUILT_IN = {"now", "run"}
+TOLD = frozenset(
+    f"{module.__name__.removeprefix('contracts.')}.{name}"
+    for module in (intake, cases, referrals, notifications, projections)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Fact) and hasattr(kind, "TOPIC")
+)
+"""Every type of fact that there is, as `cases.CaseOpened`."""
 
 
 class StoryError(Exception):
@@ -246,18 +255,23 @@ def _wrong_with(story: Story) -> Iterator[tuple[int, str]]:
             if name not in known:
                 yield number, f"${{{name}}} is used before it is saved"
         known |= set(step.saved)
-        if step.what in VERBS:
-            try:
-                arguments(step, step.args)
-            except ValidationError as problem:
-                yield number, f"with: {_words(problem.errors()[0])}"
-        elif step.who is None:
-            yield number, f"{step.what} is a command, so the step must say who gives it"
+        if problem := _wrong_with_arguments(step):
+            yield number, problem
         if step.at and not story.begins_at:
             yield number, "`at` needs that the first step has one: a story runs at its own instants or in real time"
         if step.at and before and step.at < before:
             yield number, "time does not run backwards"
         before = step.at or before
+
+
+def _wrong_with_arguments(step: Step) -> str | None:
+    if step.what not in VERBS:
+        return None if step.who else f"{step.what} is a command, so the step must say who gives it"
+    try:
+        given = arguments(step, step.args)
+    except ValidationError as problem:
+        return f"with: {_words(problem.errors()[0])}"
+    return f"no service tells {given.fact}" if isinstance(given, Facts) and given.fact not in TOLD else None
 
 
 def _words(error: Any) -> str:
@@ -267,10 +281,11 @@ def _words(error: Any) -> str:
 
 def _no_key_twice(path: Path, node: Any) -> None:
     if isinstance(node, yaml.MappingNode):
-        names = [key.value for key, _ in node.value]
-        for (key, _), name in zip(node.value, names, strict=True):
-            if names.count(name) > 1:
-                raise StoryError(f"{path}:{key.start_mark.line + 1}: {name} stands here twice")
+        known: set[str] = set()
+        for key, _ in node.value:
+            if key.value in known:
+                raise StoryError(f"{path}:{key.start_mark.line + 1}: {key.value} stands here twice")
+            known.add(key.value)
     for child in node.value if isinstance(node, yaml.CollectionNode) else ():
         for part in child if isinstance(child, tuple) else (child,):
             _no_key_twice(path, part)

@@ -1,5 +1,5 @@
--- What stands on worklists and on the breach board: one row a contact, record, case or hand-off, folded from its own stream. Clear
--- fields only. The label is the one of the last fact; files of earlier instants compute their own.
+-- What stands on worklists and on the breach board: a row a contact, record, case, hand-off or thread of messages, folded from its own
+-- stream. Clear fields only. The label is the one of the last fact; files of earlier instants compute their own.
 CREATE TABLE work (
     id uuid PRIMARY KEY,
     kind text NOT NULL,
@@ -10,13 +10,13 @@ CREATE TABLE work (
     done boolean NOT NULL,
     emergency boolean NOT NULL,
     risk text,
-    owner text,                -- of a record: the officer of the line who answers for it
+    owner text,                -- of a record, the officer of the line who answers for it; of a contact, who answered
     record_id uuid,
     lead text,
     incident text,
     residence text,
     centre text,
-    addressee text,            -- of a hand-off: `<role>@<place>`
+    addressee text,            -- of a hand-off or a message: `<role>@<place>`
     provinces text[] NOT NULL,
     due_at timestamptz,        -- the earliest clock still owed
     due_clock text

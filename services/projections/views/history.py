@@ -5,6 +5,7 @@ from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
+from eventsourcing.persistence import JSONTranscoder
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
@@ -127,6 +128,12 @@ class Reader:
         wanted = set(persons) & {person for each in heard for person in people_in(each.row.state)} if persons else set[UUID]()
         keys: Mapping[UUID, bytes] = await self._keys.get(wanted) if wanted else {}
         return [_opened(each, FactMapper(keys.get)) for each in heard]
+
+    async def story_of(self, stream: UUID) -> str:
+        """The correlation of a stream: the contact with which its story began; empty for an unknown stream."""
+        query: LiteralString = "SELECT state FROM history WHERE stream = %s ORDER BY recorded_at, position LIMIT 1"
+        rows = await self.fetch(query, stream)
+        return str(JSONTranscoder().decode(rows[0][0])["meta"].get("correlation", "")) if rows else ""
 
     async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
         """The rows of one statement."""

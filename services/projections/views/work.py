@@ -1,4 +1,4 @@
-"""What stands on boards: a row a contact, record, case or hand-off and a row a clock, each a pure fold of one stream's clear facts."""
+"""What stands on boards: a row a contact, record, case or hand-off, and a row a clock, each a pure fold of one stream."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -10,12 +10,12 @@ from psycopg import AsyncConnection
 
 from chassis.mapper import Recorded
 from contracts.cases import CaseClosed, CaseOpened
-from contracts.intake import ContactReceived, ReportReceived, ReportScreened
-from contracts.notifications import MessageQueued
+from contracts.intake import ContactAnswered, ContactReceived, ReportReceived, ReportScreened
+from contracts.notifications import MessageQueued, MessageUndeliverable
 from contracts.places import province_of
 from contracts.referrals import ReferralSent
 from services.projections.views.history import keep, links, streams_of
-from services.projections.views.labels import case_label, contact_label, hand_off_label, last, record_label
+from services.projections.views.labels import case_label, contact_label, facts_of, hand_off_label, last, record_label
 from services.projections.views.shown import ClockShown, clocks_of, next_due
 
 SETTLED = {"ACKNOWLEDGED", "COMPLETED", "REVOKED"}
@@ -69,7 +69,7 @@ async def fold(db: AsyncConnection[Any], events: Sequence[Recorded]) -> None:
 
 
 def work_of(events: Sequence[Recorded], clocks: Sequence[ClockShown], linked: bool = False) -> Work | None:
-    """The row of a stream; None for one that is no work of anybody: a message, an agency, the log itself."""
+    """The row of a stream; None for one that is no work of anybody: an agency, the log itself."""
     for event in events:
         if make := _MAKERS.get(type(event.fact)):
             due = next_due(clocks)
@@ -95,8 +95,14 @@ def about(events: Sequence[Recorded]) -> UUID:
 
 
 def _contact(fact: ContactReceived, events: Sequence[Recorded], _: Sequence[ClockShown], linked: bool) -> dict[str, Any]:
-    label = contact_label(events, linked)
-    return {"kind": "contact", "label": label, "done": label in {"CLASSIFIED", "LINKED"}, "centre": fact.centre}
+    label, answered = contact_label(events, linked), last(events, ContactAnswered)
+    return {
+        "kind": "contact",
+        "label": label,
+        "done": label in {"CLASSIFIED", "LINKED"},
+        "owner": answered.agent if answered else None,
+        "centre": fact.centre,
+    }
 
 
 def _record(fact: ReportReceived, events: Sequence[Recorded], clocks: Sequence[ClockShown], _: bool) -> dict[str, Any]:
@@ -144,8 +150,27 @@ def _hand_off(fact: ReferralSent, events: Sequence[Recorded], clocks: Sequence[C
     }
 
 
+def _message(fact: MessageQueued, events: Sequence[Recorded], _: Sequence[ClockShown], __: bool) -> dict[str, Any]:
+    """A thread whose last message reached nobody, and was not sent again, is work: somebody has to find another way."""
+    queued = max(fact.number for fact in facts_of(events, MessageQueued))
+    lost = any(fact.number == queued for fact in facts_of(events, MessageUndeliverable))
+    return {
+        "kind": "message",
+        "label": "UNDELIVERABLE" if lost else "UNDER_WAY",
+        "done": not lost,
+        "emergency": fact.letter.emergency,
+        "addressee": str(fact.recipient),
+    }
+
+
 _Maker = Callable[[Any, Sequence[Recorded], Sequence[ClockShown], bool], dict[str, Any]]
-_MAKERS: dict[type, _Maker] = {ContactReceived: _contact, ReportReceived: _record, CaseOpened: _case, ReferralSent: _hand_off}
+_MAKERS: dict[type, _Maker] = {
+    ContactReceived: _contact,
+    ReportReceived: _record,
+    CaseOpened: _case,
+    ReferralSent: _hand_off,
+    MessageQueued: _message,
+}
 
 
 async def _linked(db: AsyncConnection[Any], streams: dict[UUID, list[Recorded]]) -> set[UUID]:

@@ -1,0 +1,604 @@
+"""Telling a log and hearing it, over a real broker and real databases: every position once, in order, whatever dies or lies."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from psycopg_pool import AsyncConnectionPool
+
+from chassis import relay as relay_module
+from chassis.commands import Commands
+from chassis.hearing import Ears
+from chassis.kafka import headers_of, topic_of
+from chassis.log import Log, Row
+from chassis.mapper import FactMapper, Recorded
+from chassis.reaction import Reaction
+from chassis.relay import TopicAheadError, relay
+from contracts.kernel import Command, Fact, Refused
+from contracts.rules import LAW
+
+pytestmark = pytest.mark.anyio
+number = count(1)
+
+
+class SpokenFact(Fact):
+    log: ClassVar[str] = "spoken"
+
+
+class Said(SpokenFact):
+    word: str
+    to: UUID
+
+
+class NotedFact(Fact):
+    log: ClassVar[str] = "noted"
+
+
+class Noted(NotedFact):
+    word: str
+
+
+class Note(Command):
+    creates: ClassVar[bool] = True
+    word: str
+
+
+def decide(command: Command, notes: tuple[str, ...] | None) -> Iterator[Fact]:
+    assert isinstance(command, Note)
+    match command.word:
+        case "forbidden":
+            raise Refused("forbidden-word")
+        case "known":
+            raise Refused("already-known")
+        case "fault":
+            raise ZeroDivisionError
+        case word:
+            yield Noted(word=word)
+
+
+def evolve(fact: Fact, notes: tuple[str, ...] | None) -> tuple[str, ...]:
+    return (*(notes or ()), fact.word) if isinstance(fact, Noted) else notes or ()
+
+
+def note(heard: Recorded) -> Iterator[tuple[UUID, Command]]:
+    if isinstance(heard.fact, Said):
+        yield heard.fact.to, Note(word=heard.fact.word)
+
+
+NOTE = Reaction("note", Said, Note, note, done=frozenset({"already-known"}))
+
+
+async def until(ready, seconds=20.0):
+    """Ask again and again until it is so."""
+    async with asyncio.timeout(seconds):
+        while not await ready():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(work, up=None):
+    """A loop at work; what it raises is raised here."""
+    task = asyncio.create_task(work)
+    try:
+        if up:
+            await until(lambda: _is_up(task, up))
+        yield task
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _is_up(task, up):
+    return task.result() if task.done() else up.is_set()
+
+
+def row(position, said, *, stream, version=1, cause="rest:1"):
+    stored = FactMapper().to_stored_event(Recorded(stream, version, said, {"cause": cause, "correlation": str(stream)}))
+    return Row(stream, version, stored.topic, stored.state, position, datetime.now(UTC))
+
+
+@dataclass
+class Topic:
+    """The topic of one log, written and read directly."""
+
+    log: str
+    kafka: str
+    admin: AIOKafkaAdminClient
+    producer: AIOKafkaProducer
+
+    @property
+    def partition(self):
+        return TopicPartition(topic_of(self.log), 0)
+
+    async def send(self, told: Row, body: bytes | None = None, **headers: str):
+        """As a relay would; a body or headers of one's own make it another record."""
+        given = dict(headers_of(self.log, told)) | {name: value.encode() for name, value in headers.items()}
+        value = told.state if body is None else body
+        await self.producer.send_and_wait(self.partition.topic, value, key=told.stream.bytes, partition=0, headers=list(given.items()))
+
+    async def stranger(self, **headers: str):
+        pairs = [(name, value.encode()) for name, value in headers.items()]
+        await self.producer.send_and_wait(self.partition.topic, b"{}", partition=0, headers=pairs)
+
+    async def records(self):
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka)
+        await consumer.start()
+        try:
+            consumer.assign([self.partition])
+            end = (await consumer.end_offsets([self.partition]))[self.partition]
+            consumer.seek(self.partition, (await consumer.beginning_offsets([self.partition]))[self.partition])
+            found: list[Any] = []
+            while await consumer.position(self.partition) < end:
+                found += (await consumer.getmany(self.partition, timeout_ms=200)).get(self.partition, [])
+            return found
+        finally:
+            await consumer.stop()
+
+    async def positions(self):
+        return [int(dict(record.headers)["ce_id"]) for record in await self.records()]
+
+    async def empty(self):
+        await self.admin.delete_records({self.partition: RecordsToDelete(before_offset=-1)})
+
+
+@dataclass
+class Listener:
+    """A service that notes what it hears, in a database of its own."""
+
+    ears: Ears
+    log: Log
+    pool: AsyncConnectionPool
+    database: str
+
+    @asynccontextmanager
+    async def listening(self):
+        up = asyncio.Event()
+        async with running(replace(self.ears, _heard={}, _moved=asyncio.Condition()).listen(up.set), up) as task:
+            yield task
+
+    async def fetch(self, query, *args):
+        async with self.pool.connection() as db:
+            return await (await db.execute(query, args)).fetchall()
+
+    async def heard(self, source):
+        rows = await self.fetch("SELECT position FROM heard WHERE topic = %s", topic_of(source))
+        return rows[0][0] if rows else 0
+
+    async def has_heard(self, source, position):
+        await until(lambda: self._heard(source, position))
+        assert position == await self.heard(source)
+
+    async def _heard(self, source, position):
+        return await self.heard(source) >= position
+
+    async def parked(self):
+        return await self.fetch("SELECT position, reason FROM parked ORDER BY position")
+
+    async def words(self, stream):
+        return list((await self.log.load(stream, evolve)).state or ())
+
+    async def notes(self):
+        """(cause, word) of everything it noted, in the order of its log."""
+        facts = [json.loads(told.state) for told in await self.log.after(0, 1000)]
+        return [(fact["meta"]["cause"], fact["fact"]["word"]) for fact in facts]
+
+
+@dataclass
+class World:
+    kafka: str
+    open_database: Any
+    admin: AIOKafkaAdminClient
+    producer: AIOKafkaProducer
+    stack: AsyncExitStack
+
+    async def topic(self):
+        log = f"spoken{next(number)}"
+        await self.admin.create_topics([NewTopic(topic_of(log), 1, 1)])
+        return Topic(log, self.kafka, self.admin, self.producer)
+
+    async def log(self, name):
+        _, pool = await self.pool()
+        return Log(name, pool)
+
+    async def pool(self):
+        database, uri = self.open_database()
+        pool = AsyncConnectionPool(uri, min_size=1, max_size=8, open=False, kwargs={"autocommit": True}, timeout=5)
+        await self.stack.enter_async_context(pool)
+        return database, pool
+
+    async def listener(self, *sources, copies=None):
+        database, pool = await self.pool()
+        log = Log("noted", pool)
+        names = [source.log for source in sources]
+        ears = Ears(f"listener{next(number)}", self.kafka, pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
+        return Listener(ears, log, pool, database)
+
+
+@pytest.fixture
+async def world(kafka, templates, database):
+    def open_database():
+        name = database("cases")
+        return name, templates.uri(name, "cases_worker")
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=0)
+    async with AsyncExitStack() as stack:
+        for part, end in ((admin, admin.close), (producer, producer.stop)):
+            await part.start()
+            stack.push_async_callback(end)
+        yield World(kafka.bootstrap, open_database, admin, producer, stack)
+
+
+async def say(log, *words, stream=None, to=None):
+    """One fact a word, each with its own append."""
+    stream = stream or uuid4()
+    for word in words:
+        version = len(await log.events(stream))
+        await log.record(stream, version, [Said(word=word, to=to or stream)], uuid4(), {"cause": "rest:1", "correlation": str(stream)})
+    return stream
+
+
+# The relay
+
+
+@asynccontextmanager
+async def relaying(log, topic):
+    up = asyncio.Event()
+    async with running(relay(log, topic.kafka, up.set), up) as task:
+        yield task
+
+
+async def told(topic, position):
+    async def there():
+        return position == await relay_module.last_told(topic.partition, topic.kafka)
+
+    await until(there)
+
+
+async def test_every_row_is_told_once_in_order_and_as_its_exact_bytes(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two")
+    async with relaying(log, topic):
+        await say(log, "three")
+        await told(topic, 3)
+    rows = await log.after(0, 10)
+    records = await topic.records()
+    assert [(r.stream.bytes, r.state, headers_of(log.name, r)) for r in rows] == [
+        (record.key, record.value, list(record.headers)) for record in records
+    ]
+
+
+async def test_a_relay_that_starts_again_goes_on_where_the_topic_ends(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    for words in (["one"], ["two", "three"], []):
+        await say(log, *words)
+        async with relaying(log, topic):
+            await told(topic, await log.head())
+    assert [1, 2, 3] == await topic.positions()
+
+
+async def test_two_relays_at_once_repeat_but_first_occurrences_are_in_order_without_a_gap(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, *(f"w{n}" for n in range(30)))
+    async with relaying(log, topic), relaying(log, topic):
+        await say(log, *(f"x{n}" for n in range(30)))
+        await until(lambda: _holds(topic, 60))
+    positions = await topic.positions()
+    assert list(range(1, 61)) == list(dict.fromkeys(positions))
+
+
+async def _holds(topic, last):
+    return last in await topic.positions()
+
+
+async def test_an_emptied_topic_is_refilled_from_the_first_position(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two", "three")
+    async with relaying(log, topic):
+        await told(topic, 3)
+    await topic.empty()
+    assert [] == await topic.positions()
+    async with relaying(log, topic):
+        await told(topic, 3)
+    assert [1, 2, 3] == await topic.positions()
+
+
+async def test_a_topic_ahead_of_its_log_is_refused_and_what_is_missing_is_named(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two", "three", "four")
+    async with relaying(log, topic):
+        await told(topic, 4)
+    restored = await world.log(topic.log)
+    await say(restored, "one", "two")
+    with pytest.raises(TopicAheadError, match="at 4 but the log at 2.*first missing: 3"):
+        await relay(restored, topic.kafka, lambda: None)
+    assert [1, 2, 3, 4] == await topic.positions()
+
+
+async def test_a_hole_in_the_log_stops_the_relay_in_front_of_it(world, templates):
+    topic = await world.topic()
+    database, pool = await world.pool()
+    log = Log(topic.log, pool)
+    await say(log, "one", "two", "three")
+    with psycopg.connect(templates.uri(database), autocommit=True) as db:
+        db.execute("ALTER TABLE event DISABLE TRIGGER ALL")
+        db.execute("DELETE FROM event WHERE position = 2")
+    with pytest.raises(RuntimeError, match="hole after 1"):
+        await relay(log, topic.kafka, lambda: None)
+    assert 3 not in await topic.positions()
+
+
+async def test_a_strangers_record_at_the_end_keeps_no_relay_from_going_on(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one")
+    async with relaying(log, topic):
+        await told(topic, 1)
+    await topic.stranger()
+    await topic.stranger(ce_id="seven")
+    await say(log, "two")
+    async with relaying(log, topic):
+        await until(lambda: _second(topic))
+
+
+async def _second(topic):
+    return [b"1", None, b"seven", b"2"] == [dict(record.headers).get("ce_id") for record in await topic.records()]
+
+
+# Hearing
+
+
+async def test_everything_said_is_noted_once_with_its_cause(world):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    async with relaying(log, topic), listener.listening():
+        stream = await say(log, "one", "two", "three")
+        await listener.has_heard(topic.log, 3)
+    assert ["one", "two", "three"] == await listener.words(stream)
+    assert [f"{topic.log}:{n}" for n in (1, 2, 3)] == [cause for cause, _ in await listener.notes()]
+    (first, *_) = [json.loads(noted.state)["meta"] for noted in await listener.log.after(0, 1)]
+    assert ("policy:note", str(stream)) == (first["actor"], first["correlation"])
+
+
+POISON = {
+    "not UTF-8": (b"\xff\xfe\x00", "UnicodeDecodeError"),
+    "empty": (b"", "JSONDecodeError"),
+    "no fact": (b'{"v":1,"meta":{"cause":"rest:1"}}', "MapperDeserialisationError"),
+    "fields missing": (b'{"v":1,"meta":{"cause":"rest:1"},"fact":{}}', "MapperDeserialisationError"),
+    "a newer version": (b'{"v":2,"meta":{"cause":"rest:1"},"fact":{"word":"x","to":"y"}}', "MapperDeserialisationError"),
+    "no meta": (b'{"v":1,"fact":{}}', "KeyError"),
+    "a list": (b"[]", "TypeError"),
+}
+
+
+async def test_what_cannot_be_digested_is_parked_once_with_its_reason_and_everything_else_goes_on(world):
+    topic = await world.topic()
+    listener = await world.listener(topic)
+    good, last = uuid4(), len(POISON) + 2
+    async with listener.listening():
+        await topic.send(row(1, Said(word="before", to=good), stream=good))
+        for position, (body, _) in enumerate(POISON.values(), 2):
+            await topic.send(row(position, Said(word="x", to=good), stream=uuid4()), body=body)
+        await topic.send(row(last, Said(word="after", to=good), stream=good, version=2))
+        await listener.has_heard(topic.log, last)
+    assert ["before", "after"] == await listener.words(good)
+    assert list(enumerate((reason for _, reason in POISON.values()), 2)) == await listener.parked()
+    ((body, headers),) = await listener.fetch("SELECT body, headers FROM parked WHERE position = 2")
+    assert (b"\xff\xfe\x00", "2", "spoken.Said") == (bytes(body), headers["ce_id"], headers["ce_type"])
+
+
+async def test_the_rest_of_a_parked_stream_is_parked_too_and_no_other_stream(world):
+    topic = await world.topic()
+    listener = await world.listener(topic)
+    sick, well = uuid4(), uuid4()
+    async with listener.listening():
+        await topic.send(row(1, Said(word="one", to=sick), stream=sick))
+        await topic.send(row(2, Said(word="two", to=sick), stream=sick, version=2), body=b"{")
+        await topic.send(row(3, Said(word="three", to=sick), stream=sick, version=3))
+        await topic.send(row(4, Said(word="four", to=well), stream=well))
+        await listener.has_heard(topic.log, 4)
+    async with listener.listening():  # after a restart, too
+        await topic.send(row(5, Said(word="five", to=sick), stream=sick, version=4))
+        await topic.send(row(6, Said(word="six", to=well), stream=well, version=2))
+        await listener.has_heard(topic.log, 6)
+    assert [(2, "JSONDecodeError"), (3, "LookupError"), (5, "LookupError")] == await listener.parked()
+    assert (["one"], ["four", "six"]) == (await listener.words(sick), await listener.words(well))
+
+
+async def test_a_refusal_parks_with_its_code_unless_it_means_that_it_is_done_and_a_fault_parks_with_its_name(world):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    for word in ("forbidden", "known", "fault", "fine"):
+        stream = await say(log, word)
+    async with relaying(log, topic), listener.listening():
+        await listener.has_heard(topic.log, 4)
+    assert [(1, "forbidden-word"), (3, "ZeroDivisionError")] == await listener.parked()
+    assert ["fine"] == await listener.words(stream)
+
+
+async def test_a_strangers_record_is_passed_over(world):
+    topic = await world.topic()
+    listener = await world.listener(topic)
+    stream = uuid4()
+    first = row(1, Said(word="one", to=stream), stream=stream)
+    async with listener.listening():
+        await topic.stranger()
+        await topic.stranger(ce_id="1", ce_type="spoken.Said")
+        await topic.send(first, ce_id="one")
+        await topic.send(first, ce_subject="nobody")
+        await topic.send(first, ce_time="yesterday")
+        await topic.send(first)
+        await listener.has_heard(topic.log, 1)
+    assert (["one"], []) == (await listener.words(stream), await listener.parked())
+
+
+async def test_a_record_heard_twice_has_no_second_effect(world):
+    topic = await world.topic()
+    listener = await world.listener(topic)
+    stream = uuid4()
+    rows = [row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n) for n in (1, 2, 3)]
+    async with listener.listening():
+        for each in (rows[0], rows[0], rows[1], rows[0], rows[1], rows[1], rows[2], rows[0]):
+            await topic.send(each)
+        await listener.has_heard(topic.log, 3)
+    assert ["w1", "w2", "w3"] == await listener.words(stream)
+    assert [] == await listener.parked()
+
+
+async def test_a_gap_waits_for_what_is_missing_and_then_goes_on(world):
+    topic = await world.topic()
+    listener = await world.listener(topic)
+    stream = uuid4()
+    rows = {n: row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n) for n in range(1, 6)}
+    async with listener.listening():
+        for n in (1, 2, 4, 5):
+            await topic.send(rows[n])
+        await listener.has_heard(topic.log, 2)
+        await topic.send(rows[1])  # heard after 4 and 5, so these were looked at
+        for n in (3, 4, 5):
+            await topic.send(rows[n])
+        await listener.has_heard(topic.log, 5)
+    assert [f"w{n}" for n in range(1, 6)] == await listener.words(stream)
+
+
+async def test_an_effect_is_not_noted_before_its_cause_in_another_log(world):
+    causes, effects = await world.topic(), await world.topic()
+    listener = await world.listener(effects, causes)
+    stream = uuid4()
+    async with listener.listening():
+        await effects.send(row(1, Said(word="effect", to=stream), stream=uuid4(), cause=f"{causes.log}:2"))
+        for n, word in ((1, "before"), (2, "cause")):
+            assert 0 == await listener.heard(effects.log)
+            await causes.send(row(n, Said(word=word, to=stream), stream=uuid4()))
+            await listener.has_heard(causes.log, n)
+        await listener.has_heard(effects.log, 1)
+    assert ["before", "cause", "effect"] == await listener.words(stream)
+
+
+async def test_a_worker_killed_between_its_command_and_its_place_repeats_the_command_under_its_id(world, monkeypatch):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    stream = await say(log, "one", "two")
+    async with relaying(log, topic):
+        with monkeypatch.context() as killed:
+            killed.setattr(Ears, "_advance", lambda *_, **__: asyncio.Event().wait())
+            async with listener.listening():
+                await until(lambda: _noted(listener, 1))
+        assert (["one"], 0) == (await listener.words(stream), await listener.heard(topic.log))
+        async with listener.listening():
+            await listener.has_heard(topic.log, 2)
+    assert ["one", "two"] == await listener.words(stream)
+
+
+async def _noted(listener, head):
+    return head == await listener.log.head()
+
+
+async def test_offsets_set_back_to_the_beginning_change_nothing(world):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    async with relaying(log, topic):
+        stream = await say(log, "one", "two", "three")
+        async with listener.listening():
+            await listener.has_heard(topic.log, 3)
+        await _set_back(topic, f"{listener.ears.me}.{topic.log}")
+        async with listener.listening():
+            await say(log, "four", stream=stream)
+            await listener.has_heard(topic.log, 4)
+    assert ["one", "two", "three", "four"] == await listener.words(stream)
+
+
+async def _set_back(topic, group):
+    """Joins as the same static member, which needs no waiting for a session to end, and commits offset 0."""
+    consumer = AIOKafkaConsumer(
+        topic.partition.topic, bootstrap_servers=topic.kafka, group_id=group, group_instance_id=f"{group}-0", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        await until(lambda: _assigned(consumer))
+        assert 3 == await consumer.committed(topic.partition)
+        await consumer.commit({topic.partition: 0})
+    finally:
+        await consumer.stop()
+
+
+async def _assigned(consumer):
+    return consumer.assignment()
+
+
+async def test_a_topic_that_was_emptied_and_refilled_is_heard_on_without_a_second_effect(world):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    async with listener.listening():
+        async with relaying(log, topic):
+            stream = await say(log, "one", "two")
+            await listener.has_heard(topic.log, 2)
+        await topic.empty()
+        async with relaying(log, topic):
+            await say(log, "three", stream=stream)
+            await listener.has_heard(topic.log, 3)
+    assert [1, 2, 3] == await topic.positions()
+    assert ["one", "two", "three"] == await listener.words(stream)
+
+
+async def test_a_database_that_is_away_is_waited_for_and_nothing_is_parked(world, templates):
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    listener.pool.timeout = 0.3
+    async with relaying(log, topic), listener.listening():
+        stream = await say(log, "one")
+        await listener.has_heard(topic.log, 1)
+        with psycopg.connect(templates.uri("postgres"), autocommit=True) as db:
+            db.execute(f"ALTER DATABASE {listener.database} ALLOW_CONNECTIONS false")
+            db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [listener.database])
+            await say(log, "two", stream=stream)
+            await told(topic, 2)
+            db.execute(f"ALTER DATABASE {listener.database} ALLOW_CONNECTIONS true")
+        await listener.has_heard(topic.log, 2)
+    assert (["one", "two"], []) == (await listener.words(stream), await listener.parked())
+
+
+async def test_a_copy_and_the_place_move_together_and_a_copy_that_fails_is_parked(world):
+    async def copy(db, event):
+        await db.execute("INSERT INTO clock_due VALUES (%s, %s, %s, now())", (event.stream, event.fact.word, event.position))
+        if event.fact.word == "bad":
+            raise ValueError("half done")
+
+    topic = await world.topic()
+    listener = await world.listener(topic, copies={Said: copy})
+    log = await world.log(topic.log)
+    for word in ("good", "bad", "better"):
+        await say(log, word)
+    async with relaying(log, topic), listener.listening():
+        await listener.has_heard(topic.log, 3)
+    assert [("good",), ("better",)] == await listener.fetch("SELECT clock FROM clock_due ORDER BY started")
+    assert [(2, "ValueError")] == await listener.parked()
+
+
+async def test_two_workers_of_one_service_note_everything_once(world):
+    """The lock that keeps a second worker away is economy: a zombie beside its successor does no harm."""
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await world.listener(topic)
+    zombie = replace(listener, ears=replace(listener.ears, me=f"{listener.ears.me}z"))
+    async with relaying(log, topic), listener.listening(), zombie.listening():
+        stream = await say(log, *(f"w{n}" for n in range(20)))
+        await listener.has_heard(topic.log, 20)
+    assert [f"w{n}" for n in range(20)] == await listener.words(stream)
+    assert [] == await listener.parked()

@@ -1,0 +1,68 @@
+"""A read is a fact of its own, recorded before the answer: who read which view of which file, in what capacity, why, as of when."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from typing import Any, ClassVar
+
+from contracts import clocks
+from contracts.clocks import NO_CLOCKS, BreachClock, Clocks, WaiveClock, fold_clocks_of
+from contracts.codes import Purpose, View
+from contracts.kernel import Command, Fact
+from contracts.projections import CaseRead, ClockBreached, ClockWaived
+from contracts.shapes import Line, told
+
+
+class RecordRead(Command):
+    """A file is about to be shown. Every request is a read of its own."""
+
+    creates: ClassVar[bool] = True
+    kind: Line
+    view: View
+    purpose: Purpose
+    reason: Line | None = None
+    shown: Line
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBefore:
+    """How often a file was read, and the clocks on its reads."""
+
+    times: int = 0
+    clocks: Clocks = field(default_factory=lambda: NO_CLOCKS)
+
+
+@singledispatch
+def decide(command: Command, state: ReadBefore | None) -> Iterator[Fact]:
+    """The facts this command leads to."""
+    raise NotImplementedError(type(command).__name__)
+
+
+@decide.register
+def record_read(command: RecordRead, _: ReadBefore | None) -> Iterator[Fact]:
+    yield CaseRead(**told(command))
+
+
+@decide.register
+def breach_clock(command: BreachClock, state: ReadBefore) -> Iterator[Fact]:
+    yield from clocks.breach(ClockBreached, state.clocks, command)
+
+
+@decide.register
+def waive_clock(command: WaiveClock, state: ReadBefore) -> Iterator[Fact]:
+    yield from clocks.asked_to_waive(ClockWaived, state.clocks, command)
+
+
+@singledispatch
+def evolve(_: Fact, state: Any) -> Any:
+    """The state after a fact."""
+    return state
+
+
+@evolve.register
+def was_read(_: CaseRead, state: ReadBefore | None) -> ReadBefore:
+    before = state or ReadBefore()
+    return replace(before, times=before.times + 1)
+
+
+fold_clocks_of(evolve)
