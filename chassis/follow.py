@@ -1,6 +1,5 @@
 """A loop of the worker that follows its own log and folds facts into tables of the same database, both in one transaction."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,10 @@ Handler = Callable[[AsyncConnection[Any], Recorded], Awaitable[None]]
 """Writes what a fact means into tables, inside the caller's transaction."""
 
 Handlers = Mapping[type[Fact], Handler]
-BATCH, IDLE = 500, 0.02
+BATCH = 500
 
 
-@dataclass(frozen=True)
+@dataclass
 class Follower:
     """`handlers` by fact type; sealed fields are not opened here."""
 
@@ -27,6 +26,8 @@ class Follower:
     log: Log
     pool: AsyncConnectionPool
     handlers: Handlers
+    position: int = 0
+    """How far this process knows it to be folded; what counts is the row in the database."""
 
     async def step(self) -> int:
         """Fold the next batch; answers how many rows there were."""
@@ -42,6 +43,7 @@ class Follower:
                     await handler(db, recorded(self.log.name, row, mapper))
             if rows:
                 await db.execute("UPDATE follower SET position = %s WHERE name = %s", (rows[-1].position, self.name))
+        self.position = rows[-1].position if rows else position
         return len(rows)
 
     async def run(self, up: Callable[[], None]) -> None:
@@ -50,4 +52,4 @@ class Follower:
             found = await self.step()
             up()
             if found < BATCH:
-                await asyncio.sleep(IDLE)
+                await self.log.grown(self.position)

@@ -10,7 +10,7 @@ from logging import getLogger
 from typing import Any
 
 import structlog
-from eventsourcing.persistence import JSONTranscoder
+from eventsourcing.persistence import JSONTranscoder, MapperDeserialisationError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry import context, metrics, propagate, trace
@@ -56,6 +56,7 @@ class Ears:
             enable_idempotence=True,
             acks="all",
             allow_auto_create_topics=False,
+            graceful_timeout=0.5,  # seconds: hearing may end at any instruction, so nothing is gained by waiting for a handler
             logger=getLogger("hotline.kafka"),
         )
         for source in self.sources:
@@ -98,14 +99,14 @@ class Ears:
             return  # heard before, or not yet its turn: the relay sends it again behind the missing one
         try:
             if await self._is_parked(source, row):
-                raise LookupError("an earlier event of this stream is parked")
+                raise MapperDeserialisationError("an earlier event of this stream is parked")
             await self._cause_heard(row)
             copy = await self._react(source, row, headers)
             await self._advance(source, row, headers, copy)
         except TRANSIENT:
             raise
         except Exception as problem:  # whatever it is: park it, with its reason, and go on
-            reason = problem.code if isinstance(problem, Refused) else type(problem).__name__
+            reason = _reason(problem)
             log_.warning("parked", source=source, position=row.position, type=row.type, reason=reason, exc_info=problem)
             parked_.add(1, {"source": source})
             await self._advance(source, row, headers, parked=reason)
@@ -197,6 +198,13 @@ class Ears:
             self._heard[source] = max(self._heard[source], row.position) if moved.rowcount else self._heard[source]
             self._moved.notify_all()
         heard_.set(self._heard[source], {"source": source})
+
+
+def _reason(problem: Exception) -> str:
+    """What a person at the breach board reads: a refusal's code, or what the mapper says; of anything else only its kind."""
+    if isinstance(problem, Refused):
+        return problem.code
+    return str(problem) if isinstance(problem, MapperDeserialisationError) else type(problem).__name__
 
 
 async def _raw(msg: KafkaMessage) -> Any:

@@ -4,6 +4,7 @@ The append is group-committed: whatever queued up during the last round trip goe
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from chassis.transient import StoreGone
 from contracts.kernel import Fact
 
 GONE = (Error, PoolTimeout, TooManyRequests)
+LOOK_EVERY, PATIENCE = 0.01, 1.0  # seconds
 LAST_VERSION = 2**31 - 1
 LAST_POSITION = 2**62
 
@@ -71,6 +73,8 @@ class Log:
         self._pool, self._batch = pool, 512
         self._queue: list[_Command] = []
         self._writer: asyncio.Task[None] | None = None
+        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._watcher: asyncio.Task[None] | None = None
 
     # -- writing -----------------------------------------------------------------------------------------------------------
 
@@ -116,6 +120,8 @@ class Log:
         """Finish what is queued."""
         if self._writer:
             await asyncio.wait([self._writer])
+        if self._watcher:
+            self._watcher.cancel()
 
     async def _drain(self) -> None:
         try:
@@ -228,6 +234,37 @@ class Log:
     async def head(self) -> int:
         """The last position; 0 for an empty log."""
         return int((await self.fetch("SELECT position FROM head"))[0][0])
+
+    async def grown(self, beyond: int) -> None:
+        """Returns once the log reaches beyond this position, or after a second: what followers wait for when they are at its end.
+
+        However many wait, the head is asked for once every 10 ms.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[future] = beyond
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await future
+        finally:
+            self._waiting.pop(future, None)
+
+    async def _watch(self) -> None:
+        try:
+            while self._waiting:
+                head = await self.head()
+                for future, beyond in self._waiting.items():
+                    if head > beyond and not future.done():
+                        future.set_result(None)
+                await asyncio.sleep(LOOK_EVERY)
+        except StoreGone as problem:
+            for future in self._waiting:
+                if not future.done():
+                    future.set_exception(problem)
+        finally:
+            self._watcher = None
 
     async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
         """Rows of one statement. Raises StoreGone if the database does not answer."""

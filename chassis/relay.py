@@ -17,7 +17,7 @@ from chassis.log import Log
 
 log_ = structlog.get_logger("hotline.relay")
 told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
-BATCH, IDLE, PATIENCE, ASK_EVERY = 500, 0.01, 15.0, 2.0  # records, then seconds
+BATCH, PATIENCE, ASK_EVERY = 500, 15.0, 2.0  # records, then seconds
 
 
 class TopicAheadError(Exception):
@@ -44,10 +44,11 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
                     async with asyncio.timeout(PATIENCE):
                         await producer.client.fetch_all_metadata()
                     asked = time.monotonic()
-                await asyncio.sleep(IDLE)
+                await log.grown(position)
                 continue
-            if rows[0].position != position + 1:
-                raise RuntimeError(f"the log of {log.name} has a hole after {position}: tampering or loss")
+            if rows[-1].position != position + len(rows):
+                last = next(last for last, row in enumerate(rows, position) if row.position != last + 1)
+                raise RuntimeError(f"the log of {log.name} has a hole after {last}: tampering or loss")
             async with asyncio.timeout(PATIENCE):  # starting over is always safe, so waiting for ever never is
                 sends = [
                     await producer.send(
@@ -77,7 +78,8 @@ async def last_told(topic: TopicPartition, kafka: str) -> int:
             async with asyncio.timeout(PATIENCE):
                 while await consumer.position(topic) < end:
                     for record in (await consumer.getmany(topic, timeout_ms=500)).get(topic, []):
-                        last = max(last, int(dict(record.headers).get("ce_id", b"0")))
+                        told_at = dict(record.headers).get("ce_id", b"")
+                        last = max(last, int(told_at) if told_at.isdigit() else 0)  # a stranger's record tells no position
         return last
     finally:
         await consumer.stop()

@@ -111,6 +111,8 @@ class Service:
         )
         loops = self.loops if role != "api" else {}
         self.down |= set(loops)
+        if self.created:  # before the first request is taken: no other fact may stand at position 1
+            await self._keep("birth", self._born)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve())
             working = group.create_task(self._work(loops)) if loops else None
@@ -123,12 +125,9 @@ class Service:
                 working.cancel()
 
     async def _work(self, loops: Mapping[str, Loop]) -> None:
-        async with _only_worker(self.parts):
-            if self.created:
-                await self._keep("birth", self._born)
-            async with asyncio.TaskGroup() as group:
-                for name, loop in loops.items():
-                    group.create_task(self._keep(name, loop))
+        async with _only_worker(self.parts), asyncio.TaskGroup() as group:
+            for name, loop in loops.items():
+                group.create_task(self._keep(name, loop))
 
     async def _keep(self, name: str, loop: Loop) -> None:
         waits = pauses(longest=5)

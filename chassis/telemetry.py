@@ -15,6 +15,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind
 
 REMOVED = ("url.query", "url.full", "url.path", "http.url", "http.target")
 """Span attributes that may hold an id, a token or a search: routes are told as templates only."""
@@ -27,6 +29,17 @@ class Redact(SpanProcessor):
         for name in REMOVED:
             if name in (span.attributes or {}):
                 span.set_attribute(name, "[removed]")
+
+
+class NoPolls(Sampler):
+    """A database call without a parent is a loop looking for work, many times a second: it is not traced."""
+
+    def should_sample(self, *args: Any, kind: SpanKind | None = None, **named: Any) -> SamplingResult:
+        decision = Decision.DROP if SpanKind.CLIENT in (kind, *args) else Decision.RECORD_AND_SAMPLE
+        return SamplingResult(decision, named.get("attributes"))
+
+    def get_description(self) -> str:
+        return "NoPolls"
 
 
 class FileExporter(SpanExporter):
@@ -46,7 +59,7 @@ def set_up(service: str, role: str, level: str, traces: Path | None) -> None:
     """Once a process: logs to standard output, spans to a file or by OTEL_EXPORTER_OTLP_ENDPOINT, metrics for `/metrics`."""
     _set_up_logs(service, role, level)
     resource = Resource.create({"service.name": f"hotline.{service}", "service.instance.id": role})
-    provider = TracerProvider(resource=resource)
+    provider = TracerProvider(resource=resource, sampler=ParentBased(NoPolls()))
     provider.add_span_processor(Redact())
     if traces:
         provider.add_span_processor(BatchSpanProcessor(FileExporter(traces), schedule_delay_millis=500))

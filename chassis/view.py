@@ -67,7 +67,7 @@ class View:
         await consumer.start()
         try:
             consumer.assign([topic])
-            consumer.seek(topic, await self._begin(log))
+            consumer.seek(topic, await self.begin(log))
             looked = 0.0
             while True:
                 records = (await consumer.getmany(topic, timeout_ms=100, max_records=BATCH)).get(topic, [])
@@ -82,7 +82,7 @@ class View:
             await consumer.stop()
 
     async def _follow_own(self, log: str, up: Callable[[], None]) -> None:
-        place, looked = await self._begin(log), 0.0
+        place, looked = await self.begin(log), 0.0
         while True:
             asked_at = self.own.time.now()
             rows = await self.own.after(place, BATCH)
@@ -93,9 +93,10 @@ class View:
                 if time.monotonic() - looked > AT_END:
                     looked = time.monotonic()
                     await self.at_end(log, asked_at)
-                await asyncio.sleep(IDLE)
+                await self.own.grown(place)
 
-    async def _begin(self, log: str) -> int:
+    async def begin(self, log: str) -> int:
+        """The last position folded; the first time a log is followed it gets its row."""
         async with self.pool.connection() as db:
             await db.execute("INSERT INTO heard VALUES (%s, 0, 0) ON CONFLICT DO NOTHING", (topic_of(log),))
         return (await positions(self.pool)).get(log, 0)

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from chassis.commands import Call, Commands, NotFound, Outcome
 from chassis.identity import Actor, Capacity, Identity, Relations, chosen, may, roles
+from chassis.openapi import completed
 from chassis.problems import Problem, invalid, plain, speak_problems
 from contracts.ids import created_stream
 from contracts.kernel import Command
@@ -142,7 +143,7 @@ class Api:
             wanted = [(kind, "validation") for kind in self.bodies.values()]
             _, schemas = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # pyrefly: ignore
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas.get("$defs", {}))
-            return document
+            return completed(document, self.bodies)
 
         self.app.openapi = openapi  # pyrefly: ignore  # FastAPI documents this way of extending it
 

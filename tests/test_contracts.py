@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
@@ -17,8 +17,9 @@ from chassis.kafka import headers_of, row_of
 from chassis.log import Row
 from chassis.mapper import FactMapper
 from chassis.problems import sentences
+from contracts.rules import LOGS
 from services.referrals.domain.sending import FIELDS
-from tools.generate import asyncapi, golden, openapi, problems, register
+from tools.generate import golden, problems, register
 from tools.generate.everything import generated
 from tools.generate.model import CONTRACTS, ROOT, all_facts, commands_of
 
@@ -166,11 +167,11 @@ def references_in(node):
         yield from references_in(inner)
 
 
-@pytest.mark.parametrize("service", sorted(Path(name).stem for name in openapi.documents()))
+@pytest.mark.parametrize("service", LOGS)
 def test_every_route_declares_its_path_parameters_and_if_match_where_it_is_needed(service):
     needed = {kind.__name__: kind.needs_if_match for kind in commands_of(service)}
     found = []
-    for path, methods in openapi.documents()[f"openapi/{service}.json"]["paths"].items():
+    for path, methods in json.loads(texts()[f"contracts/openapi/{service}.json"])["paths"].items():
         for operation in methods.values():
             declared = {(parameter["in"], parameter["name"]): parameter["required"] for parameter in operation["parameters"]}
             assert set(re.findall(r"{(\w+)}", path)) == {name for place, name in declared if place == "path"}
@@ -182,12 +183,14 @@ def test_every_route_declares_its_path_parameters_and_if_match_where_it_is_neede
 
 
 def test_a_service_tells_its_own_topic_and_listens_to_the_facts_it_acts_on():
-    operations = asyncapi.documents()["asyncapi/cases.json"]["operations"]
+    operations = json.loads(texts()["contracts/asyncapi/cases.json"])["operations"]
     assert {"tell", "hear-intake", "hear-referrals"} == set(operations)
     assert [{"$ref": "#/channels/intake/messages/intake.ReportScreened"}] == operations["hear-intake"]["messages"]
 
 
+@cache
 def texts():
+    """File → content as generated now, but for the golden files, which are written once."""
     return {str(file.relative_to(ROOT)): text for file, text in generated().items() if "golden" not in file.parts}
 
 

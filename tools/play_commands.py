@@ -1,21 +1,20 @@
 """`hotline play`: a story against the running stack, or against one of its own."""
 
 import asyncio
-from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
 import typer
 
 from deploy.local.process import NotStartedError
-from deploy.local.stack import HOME, Stack, read_state, say_with_time
+from deploy.local.stack import HOME, read_state, say_with_time
+from tools.play.own_stack import own_stack
 from tools.play.player import play
 from tools.play.printing import Printer, Result
 from tools.play.story import Story, StoryError, find, load
-from tools.play.world import GoneError, set_clock
+from tools.play.world import GoneError
 
 app = typer.Typer()
-BEFORE = timedelta(minutes=10)  # longer than a stack needs to come up
 
 
 @app.command("play")
@@ -54,13 +53,9 @@ def _runs(story: Story, fresh: bool) -> bool:
 
 
 def _on_its_own(story: Story, fresh: bool, *, quiet: bool) -> Result:
-    """A stack for this play alone. A dated one begins with empty logs, before the story does: no log goes back in time."""
-    begins = story.begins_at
-    home = HOME / "dated" if begins else HOME
-
+    """A stack for this play alone; of a dated story in a folder of its own, for its logs are begun anew every time."""
+    home = HOME / "dated" if story.begins_at else HOME
     say = partial(typer.echo, err=True) if quiet else say_with_time
     say(f"starting a stack with the rules `{story.rules}`")
-    stack = Stack(home, rules=story.rules, fresh=fresh or begins is not None, say=say)
-    set_clock(stack.clock_file, begins - BEFORE if begins else None)
-    with stack:
+    with own_stack(story, home, fresh=fresh, say=say):
         return asyncio.run(play(story, home, Printer(quiet=quiet)))

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,15 +28,16 @@ class Found(NamedTuple):
     where: str
 
 
-def found() -> list[Found]:
+@cache
+def found() -> tuple[Found, ...]:
     """Every place; `where` is `<path>:<line>`. Tests and their fixtures answer nobody."""
     trees = {file: ast.parse(file.read_bytes()) for file in source_files(*FOLDERS)}
     kinds = {name: (name, at) for name, at in CODE_AT.items()}
     for tree in trees.values():
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         kinds |= {node.name: kinds[base] for node in classes for base in _bases(node) if base in kinds}
-    framework = [Found("Problem", code, status, "chassis", "chassis/problems.py") for status, code in CODES.items()]
-    return framework + [place for file, tree in trees.items() for place in _places(file.relative_to(ROOT), tree, kinds)]
+    framework = (Found("Problem", code, status, "chassis", "chassis/problems.py") for status, code in CODES.items())
+    return *framework, *(place for file, tree in trees.items() for place in _places(file.relative_to(ROOT), tree, kinds))
 
 
 class Answer(NamedTuple):

@@ -126,14 +126,17 @@ def _wiring(log: str) -> Wiring:
     known = {kind.__name__ for kind in commands_of(log)}
     commands: dict[str, list[str]] = {}
     others: list[tuple[str, str]] = []
-    for route in routes:
+    for route in sorted(routes, key=lambda route: route.path):
         if route.name in known:
             commands.setdefault(route.name, []).append(f"`{route.path}`")
         else:
-            others += [(f"`{method} {route.path}`", route.summary or route.name) for method in sorted(route.methods or ())]
+            others += [
+                (f"`{method} {route.path}`", route.summary or route.description or route.name)
+                for method in sorted(route.methods or ())
+            ]
     copies = [f"`{fact.TOPIC}`" for heard in hearing.values() for fact in heard.copied]
     views = [log for log, heard in hearing.items() if heard.group is None]
-    return Wiring(commands, sorted(others), list(hearing), copies, views)
+    return Wiring(commands, others, list(hearing), copies, views)
 
 
 def _command(log: str, kind: type[Command], paths: list[str]) -> tuple[str, ...]:

@@ -136,7 +136,8 @@ class Player:
             self._check(step, line, Finding(step.say, str(problem) or type(problem).__name__))
             raise StoryEnds(f"line {line}: {problem}") from problem
         self.result.steps += 1
-        if not held and seen.answer and not seen.answer.ok and (step.expect.status or 200) < 400:
+        is_needed = step.what not in VERBS or step.save
+        if not held and is_needed and seen.answer and not seen.answer.ok and (step.expect.status or 200) < 400:
             raise StoryEnds(f"line {line}: {step.what} was refused")
 
     def _look(self, step: Step, seen: Seen, line: int) -> bool:

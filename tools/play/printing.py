@@ -77,7 +77,7 @@ class Printer:
         """What a log told: its position, and the one thing about it that a reader wants."""
         sign, colour = CLOCK_SIGNS.get(heard.name, ("·", None))
         line = f"    {heard.at:<18} {sign} {_about(heard)}"
-        self._say(typer.style(line, fg=colour) + typer.style(_by(heard.meta.get("actor", "")), dim=True))
+        self._say(typer.style(line, fg=colour) + typer.style(_by(heard), dim=True))
 
     def note(self, text: str) -> None:
         """Something the player itself has to say."""
@@ -136,10 +136,13 @@ def _day_and_time(at: datetime) -> str:
     return at.astimezone(ZONE).strftime("%d %b %H:%M:%S")
 
 
-def _by(actor: str) -> str:
-    """Said of whoever is no person: a reaction, a loop, the link."""
+def _by(heard: Heard) -> str:
+    """Who told it, unless it is the person of the step: a reaction, a loop, the link; and who read a file."""
+    actor = heard.meta.get("actor", "")
     kind, _, name = actor.partition(":")
-    return f"  by {name if kind == 'policy' else 'the link'}" if kind in ("policy", "link") else ""
+    if kind in ("policy", "link"):
+        return f"  by {name if kind == 'policy' else 'the link'}"
+    return f"  {heard.fact['view']} by {actor}, {heard.fact['purpose']}" if heard.name == "CaseRead" else ""
 
 
 def _about(heard: Heard) -> str:

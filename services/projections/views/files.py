@@ -78,15 +78,19 @@ class Files:
 
     async def hand_off(self, id_: UUID) -> HandOffView | None:
         """What was handed off: the promise, and exactly what it discloses; None before it was sent."""
-        (record, *_) = [link.to for link in await self._reader.owners_of([id_])] or [None]
-        family = Family({id_: "hand_off"} | ({record: "record"} if record else {}) | await self._messages([id_]))
+        family = Family({id_: "hand_off"} | await self._messages([id_]))
         promise = await self._rows(family, "hand_off", "message")
-        streams = by_stream(await self._open(promise, _takers(await self._reader.open(promise))))
+        facts = await self._reader.open(promise)
+        sent = last([event for event in facts if event.stream == id_], ReferralSent)
+        if sent is None:
+            return None
+        family = Family(family.kinds | {sent.of.record_id: "record"})
         told_of = await self._rows(family, "record")
         report = await self._reader.open(told_of)
-        sent, said = last(streams.get(id_, []), ReferralSent), last(report, ReportReceived)
-        if sent is None or said is None:
+        said = last(report, ReportReceived)
+        if said is None:
             return None
+        streams = by_stream(await self._open(promise, _takers(facts)))
         opened = last(await self._open(told_of, persons_of(disclosed_of(sent, said))), ReportReceived) or said
         return HandOffView(
             hand_off=self._hand_off(streams, streams[id_]),

@@ -1,0 +1,26 @@
+"""A worker with empty views over the session's real PostgreSQL, and the API beside it."""
+
+import pytest
+
+from services.projections.test_world import forget_everything, view_of
+from tests.http import desk
+
+
+@pytest.fixture
+async def worker(postgres, tmp_path):
+    """The parts of a worker."""
+    await forget_everything(postgres)
+    async with desk(postgres, "projections", tmp_path, role="worker") as it:
+        yield it.parts
+
+
+@pytest.fixture
+def view(worker):
+    return view_of(worker)
+
+
+@pytest.fixture
+async def reading(worker, postgres, tmp_path):
+    """The API, as its own role, over what the worker folded."""
+    async with desk(postgres, "projections", tmp_path) as it:
+        yield it

@@ -1,0 +1,365 @@
+"""Files over HTTP: who sees what, that every read is recorded before its answer, and that an instant gives the same bytes again."""
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from contracts.intake import CaseLinked
+from contracts.projections import CaseRead
+from services.projections.test_samples import (
+    ALLEGED_NAME,
+    CAU,
+    CHILD_NAME,
+    GOALS,
+    HANDLE,
+    INFORMANT_NAME,
+    SIBLING_NAME,
+    T0,
+    TAKER_NAME,
+    TINH,
+    WORDS,
+    XA,
+    Ids,
+    Tape,
+    measure,
+    stored,
+    tell_story,
+)
+from services.projections.test_world import rows, take
+from services.projections.views.history import LOGS
+from services.projections.views.instants import note_end, text
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+CHAIR, OFFICER, ELSEWHERE = (f"commune_chair:{XA}",), (f"commune_officer:{XA}",), (f"commune_officer:{CAU}",)
+PROVINCE, POLICE, AUDITOR, SUPERVISOR = (f"provincial_officer:{TINH}",), (f"agency:police@{XA}",), ("auditor",), ("supervisor",)
+DATA = ("data_officer",)
+BASE = "/projections/v1"
+
+
+class World:
+    """The story told to a worker, its ids and the instants worth going back to."""
+
+    def __init__(self, worker, view):
+        self.worker, self.view, self.ids = worker, view, Ids(uuid4().int)
+        self.keys = {}
+        self.tape = Tape(self.keys.get)
+        self.marks = {}
+
+    async def tell(self):
+        ids = self.ids
+        persons = {ids.child, ids.sibling, ids.caller, ids.informant, ids.alleged, ids.taker}
+        self.keys |= await self.worker.keys.create(persons)
+        self.marks = tell_story(self.tape, ids)
+        await self.hear()
+        return self
+
+    async def hear(self):
+        await take(self.view, self.tape)
+
+
+@pytest.fixture
+async def world(worker, view):
+    return await World(worker, view).tell()
+
+
+@pytest.fixture
+def get(reading):
+    async def ask(path, groups=("counsellor",), who="TVV-01", **headers):
+        return await reading.get(BASE + path, who=who, groups=groups, **{"hotline_purpose": "duty"} | headers)
+
+    return ask
+
+
+def problem(answer, status, code):
+    assert (status, f"urn:hotline111:{code}") == (answer.status_code, answer.json().get("type")), answer.text
+    return answer.json()
+
+
+async def reads_of(world, stream):
+    """The reads in projections' own log, oldest first."""
+    log = world.worker.log
+    return [event.fact for event in await log.open(await log.rows_of(stream)) if isinstance(event.fact, CaseRead)]
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_file_of_a_case_shows_the_child_the_silence_the_plan_and_never_the_informant(world, get):
+    answer = await get(f"/cases/{world.ids.case}")
+    assert 200 == answer.status_code, answer.text
+    file = answer.json()
+    assert (CHILD_NAME, "CLOSED", "Đã kết thúc") == (file["child"]["name"], file["label"]["code"], file["label"]["vi"])
+    assert f'"{len(world.tape.of(world.ids.case))}"' == answer.headers["etag"]
+    assert {"handover", "crime_report"} == {each["kind"]["code"] for each in file["hand_offs"]}
+    assert file["hand_offs"][0]["silence"]
+    assert GOALS[1] == file["plans"][1]["approval"]["seen"]["goals"]
+    assert ALLEGED_NAME == file["alleged"][0]["name"]
+    assert TAKER_NAME in answer.text
+    assert not [name for name in (INFORMANT_NAME, SIBLING_NAME, HANDLE) if name in answer.text]
+    assert not file["incomplete"]
+
+
+async def test_the_record_and_the_contact_have_files_too(world, get):
+    record = (await get(f"/records/{world.ids.record}")).json()
+    assert [CHILD_NAME, SIBLING_NAME] == [each["name"] for each in record["children"]]
+    assert (2, 2) == (len(record["cases"]), len(record["hand_offs"]))
+    contact = await get(f"/contacts/{world.ids.contact}")
+    assert "Có cháu bé bị đánh (mẫu)" == contact.json()["text"]
+    assert HANDLE not in contact.text
+
+
+async def test_an_answer_is_quoted_and_as_of_its_instant_gives_the_same_bytes_again(world, get):
+    for path in (f"/cases/{world.ids.case}", f"/records/{world.ids.record}", f"/cases/{world.ids.case}/timeline"):
+        first = await get(path)
+        world.tape.tell(world.ids.case, measure(world.ids)[0])
+        world.tape.tell(world.ids.record, CaseLinked(case_id=world.ids.case, child_id=world.ids.child))
+        await world.hear()
+        assert first.content != (await get(path)).content
+        again = await get(f"{path}?as_of={first.headers['hotline-instant']}")
+        assert (first.content, first.headers["etag"]) == (again.content, again.headers["etag"])
+        assert first.headers["hotline-instant"] == again.headers["hotline-instant"]
+
+
+async def test_the_file_as_of_an_instant_knows_nothing_that_came_later(world, get):
+    silent = (await get(f"/cases/{world.ids.case}?as_of={text(world.marks['silent'])}")).json()
+    assert ("SILENT", [], None) == (silent["label"]["code"], silent["plans"], silent["closure"])
+    before = await get(f"/cases/{world.ids.case}?as_of={text(world.marks['first plan'])}")
+    assert [GOALS[0]] == [each["goals"] for each in before.json()["plans"]]
+    assert GOALS[1] not in before.text
+    problem(await get(f"/cases/{world.ids.case}?as_of={text(world.marks['screened'])}"), 404, "not-found")
+
+
+async def test_a_time_of_day_is_resolved_to_an_instant_once_and_quoted(world, get):
+    last = world.tape.events[-1].recorded_at
+    for log in LOGS:
+        await note_end(world.worker.pool, log, last + timedelta(days=1))
+    closed = world.marks["closed"]
+    answer = await get(f"/cases/{world.ids.case}?as_of={last.isoformat()}")
+    assert text(closed) == answer.headers["hotline-instant"]
+    with_offset = last.astimezone().isoformat()
+    assert answer.content == (await get(f"/cases/{world.ids.case}?as_of={with_offset}")).content
+    at = (await get(f"/instants?at={T0.isoformat().replace('+00:00', 'Z')}")).json()
+    assert {"intake": 1, "cases": 0, "referrals": 0, "notifications": 0, "projections": 0} == at["positions"]
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    [
+        "nobody:1",
+        "cases",
+        "cases:",
+        "cases:-1",
+        "cases:1,cases:2",
+        "cases:x",
+        "2026-11-23",
+        "2026-11-23T03:00:00",
+        "0001-01-01T00:00:00%2B09:00",
+        "",
+        "cases:9999999999999999999",
+    ],
+)
+async def test_an_instant_that_is_none_is_refused_and_no_read_recorded(world, get, as_of):
+    problem(await get(f"/cases/{world.ids.case}?as_of={as_of}"), 400, "bad-request")
+    assert [] == await reads_of(world, world.ids.case)
+
+
+async def test_an_instant_without_the_cause_of_what_it_shows_is_refused_and_the_cause_named(world, get):
+    cause = world.marks["screened"]["intake"]
+    vector = text({**world.marks["closed"], "intake": cause - 1})
+    body = problem(await get(f"/cases/{world.ids.case}?as_of={vector}"), 400, "bad-request")
+    assert f"intake:{cause}" == body["missing"]
+
+
+async def test_what_is_not_folded_yet_is_never_answered_with_an_older_state(world, get):
+    head = world.marks["closed"]["cases"]
+    waiting = await get(f"/cases/{world.ids.case}", hotline_wait_for=f"cases:{head + 1}")
+    body = problem(waiting, 503, "not-caught-up")
+    assert (text(world.marks["closed"]), "2") == (body["position"], waiting.headers["retry-after"])
+    problem(await get(f"/cases/{world.ids.case}?as_of={text({**world.marks['closed'], 'cases': head + 1})}"), 503, "not-caught-up")
+    problem(await get(f"/cases/{world.ids.case}?as_of=2999-01-01T00:00:00Z"), 503, "not-caught-up")
+    assert 200 == (await get(f"/cases/{world.ids.case}", hotline_wait_for=f"cases:{head},intake:1")).status_code
+    problem(await get(f"/cases/{world.ids.case}", hotline_wait_for="nonsense"), 400, "bad-request")
+
+
+# -- reads -------------------------------------------------------------------------------------------------------------------
+
+
+async def test_every_request_is_a_read_of_its_own_with_who_why_and_the_instant_shown(world, get):
+    first = await get(f"/cases/{world.ids.case}", groups=SUPERVISOR, who="GS-01", hotline_purpose="supervision")
+    await get(f"/cases/{world.ids.case}?as_of={first.headers['hotline-instant']}")
+    shown = first.headers["hotline-instant"]
+    assert [("case", "file", "supervision", shown), ("case", "as_of", "duty", shown)] == [
+        (read.kind, read.view, read.purpose, read.shown) for read in await reads_of(world, world.ids.case)
+    ]
+    rows_ = await world.worker.log.open(await world.worker.log.rows_of(world.ids.case))
+    assert ("GS-01", "supervisor", "contact") == tuple(rows_[0].meta[name] for name in ("actor", "as", "correlation"))
+
+
+async def test_a_read_that_cannot_be_recorded_is_not_answered(world, get, postgres):
+    right = "EXECUTE ON FUNCTION append(uuid[], bytea[], timestamptz, interval, int[], uuid[], int[], text[], bytea[])"
+    with psycopg.connect(postgres.uri("projections"), autocommit=True) as db:
+        db.execute(f"REVOKE {right} FROM projections_api")
+        try:
+            answer = await get(f"/cases/{world.ids.case}")
+        finally:
+            db.execute(f"GRANT {right} TO projections_api")
+    problem(answer, 503, "try-again")
+    assert CHILD_NAME not in answer.text
+    assert 200 == (await get(f"/cases/{world.ids.case}")).status_code
+
+
+@pytest.mark.parametrize(("header", "given"), [("hotline_purpose", ""), ("hotline_purpose", "curiosity")])
+async def test_a_read_without_a_purpose_is_refused_naming_the_header(world, get, header, given):
+    body = problem(await get(f"/cases/{world.ids.case}", **{header: given}), 400, "bad-request")
+    assert "Hotline-Purpose" == body["header"]
+    assert [] == await reads_of(world, world.ids.case)
+
+
+async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(world, get):
+    await get(f"/cases/{world.ids.case}", who="TVV-02")
+    await get(f"/records/{world.ids.record}")
+    await get(f"/cases/{world.ids.case}?view=informant", hotline_reason="call_back")
+    await get(f"/hand-offs/{world.ids.to_police}", groups=POLICE, who="CAX-99801")
+    own = await world.worker.log.after(0, 1_000)
+    world.tape.rows["projections"] = own
+    await world.hear()
+    answer = await get(f"/cases/{world.ids.case}/reads", groups=AUDITOR, who="KTV-01", hotline_purpose="audit")
+    found = [
+        (each["actor"], each["kind"], each["view"]["code"], each["reason"] and each["reason"]["code"])
+        for each in answer.json()["reads"]
+    ]
+    assert [
+        ("TVV-02", "case", "file", None),
+        ("TVV-01", "record", "file", None),
+        ("TVV-01", "case", "informant", "call_back"),
+        ("CAX-99801", "hand_off", "hand_off", None),
+    ] == found
+    assert "reads" == (await reads_of(world, world.ids.case))[-1].view
+    problem(await get(f"/cases/{world.ids.case}/reads", groups=POLICE), 403, "not-allowed")
+
+
+# -- who may -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/cases/{case}", "/cases/{case}/timeline", "/cases/{case}/reads", "/records/{record}"])
+async def test_a_file_of_another_commune_looks_exactly_like_one_that_does_not_exist(world, get, path):
+    theirs = await get(path.format(case=world.ids.case, record=world.ids.record), groups=ELSEWHERE)
+    nobodys = await get(path.format(case=uuid4(), record=uuid4()), groups=ELSEWHERE)
+    problem(theirs, 404, "not-found")
+    assert (theirs.content, nobodys.status_code) == (nobodys.content, 404)
+    assert [] == await reads_of(world, world.ids.case)
+
+
+@pytest.mark.parametrize("groups", [CHAIR, OFFICER, PROVINCE, SUPERVISOR])
+async def test_the_lead_commune_its_province_and_the_line_read_the_file(world, get, groups):
+    assert CHILD_NAME == (await get(f"/cases/{world.ids.case}", groups=groups)).json()["child"]["name"]
+    assert 200 == (await get(f"/cases/{world.ids.case}/timeline?by=occurred", groups=groups)).status_code
+
+
+async def test_an_auditor_sees_the_clear_part_and_no_name(world, get):
+    for path in (f"/cases/{world.ids.case}", f"/records/{world.ids.record}", f"/hand-offs/{world.ids.to_commune}"):
+        answer = await get(path, groups=AUDITOR, hotline_purpose="audit")
+        assert 200 == answer.status_code
+        names = (CHILD_NAME, SIBLING_NAME, ALLEGED_NAME, INFORMANT_NAME, TAKER_NAME, WORDS, *GOALS)
+        assert not [name for name in names if name in answer.text]
+    assert ["clear_part"] == [read.view for read in await reads_of(world, world.ids.case)]
+    back = await get(f"/cases/{world.ids.case}?as_of={text(world.marks['silent'])}", groups=AUDITOR, hotline_purpose="audit")
+    assert "SILENT" == back.json()["label"]["code"]
+
+
+async def test_nobody_without_a_token_and_no_role_without_the_view_gets_in(world, reading, get):
+    problem(await reading.http.get(f"{BASE}/cases/{world.ids.case}"), 401, "who-are-you")
+    for groups in (POLICE, DATA, ("operator",)):
+        problem(await get(f"/cases/{world.ids.case}", groups=groups), 403, "not-allowed")
+    problem(await get("/cases/not-an-id"), 404, "not-found")
+
+
+async def test_a_commune_reads_no_contact_since_its_words_may_tell_who_called(world, get):
+    problem(await get(f"/contacts/{world.ids.contact}", groups=CHAIR), 404, "not-found")
+
+
+async def test_the_addressee_reads_exactly_what_was_disclosed_to_it(world, get):
+    police = await get(f"/hand-offs/{world.ids.to_police}", groups=POLICE)
+    disclosed = police.json()["disclosed"]
+    assert {str(world.ids.child): {"name": CHILD_NAME}, str(world.ids.sibling): {"name": SIBLING_NAME}} == disclosed["children"]
+    assert ({}, {str(world.ids.informant): {"name": INFORMANT_NAME}}) == (disclosed["alleged"], disclosed["informant"])
+    commune = await get(f"/hand-offs/{world.ids.to_commune}", groups=CHAIR)
+    assert {"name", "state"} == set(commune.json()["disclosed"]["children"][str(world.ids.child)])
+    assert {} == commune.json()["disclosed"]["informant"]
+    assert INFORMANT_NAME not in commune.text
+    assert WORDS not in commune.text
+    problem(await get(f"/hand-offs/{world.ids.to_commune}", groups=POLICE), 404, "not-found")
+
+
+async def test_who_told_us_is_shown_to_the_owner_and_the_supervisor_for_a_reason_and_to_nobody_else(world, get):
+    path = f"/cases/{world.ids.case}?view=informant"
+    body = problem(await get(path), 400, "bad-request")
+    assert "Hotline-Reason" == body["header"]
+    problem(await get(path, hotline_reason="just so"), 400, "bad-request")
+    for groups, who in ((("counsellor",), "TVV-01"), (SUPERVISOR, "GS-01"), (DATA, "DL-01")):
+        shown = (await get(path, groups=groups, who=who, hotline_reason="safety")).json()
+        assert (INFORMANT_NAME, HANDLE) == (shown["informant"]["name"], shown["callers"][0]["handle"])
+    problem(await get(path, who="TVV-02", hotline_reason="safety"), 404, "not-found")
+    problem(await get(path, groups=CHAIR, hotline_reason="safety"), 403, "not-allowed")
+    assert 3 * [("informant", "safety")] == [(read.view, read.reason) for read in await reads_of(world, world.ids.case)]
+    assert HANDLE in (await get(f"/contacts/{world.ids.contact}?view=informant", hotline_reason="call_back")).text
+    assert INFORMANT_NAME in (await get(f"/records/{world.ids.record}?view=informant", hotline_reason="call_back")).text
+    problem(await get(f"/cases/{world.ids.case}?view=everything"), 400, "bad-request")
+
+
+# -- keys and what cannot be read --------------------------------------------------------------------------------------------
+
+
+async def test_a_forgotten_child_is_gone_from_its_file_as_of_every_instant_and_the_others_still_read(world, get, reading, postgres):
+    with psycopg.connect(postgres.uri("keys"), autocommit=True) as db:
+        db.execute("SELECT destroy_key(%s, 'test')", (world.ids.child,))
+    reading.parts.keys.flush()
+    answer = await get(f"/cases/{world.ids.case}")
+    file = answer.json()
+    assert (None, None, ALLEGED_NAME) == (file["child"]["name"], file["plans"][1]["goals"], file["alleged"][0]["name"])
+    assert CHILD_NAME not in (await get(f"/cases/{world.ids.case}?as_of={text(world.marks['approved'])}")).text
+    assert [None, SIBLING_NAME] == [each["name"] for each in (await get(f"/records/{world.ids.record}")).json()["children"]]
+
+
+async def test_a_key_store_that_does_not_answer_is_not_the_same_as_a_missing_key(world, get, reading, postgres):
+    reading.parts.keys.flush()
+    right = "EXECUTE ON FUNCTION get_keys(uuid[])"
+    with psycopg.connect(postgres.uri("keys"), autocommit=True) as db:
+        db.execute(f"REVOKE {right} FROM projections_keys")
+        try:
+            answer = await get(f"/cases/{world.ids.case}")
+        finally:
+            db.execute(f"GRANT {right} TO projections_keys")
+    problem(answer, 503, "try-again")
+    assert [] == await reads_of(world, world.ids.case)
+
+
+async def test_a_file_of_which_something_is_parked_says_that_it_is_incomplete(world, get):
+    newer = b'{"v":9,"meta":{},"fact":{}}'
+    stored(world.tape, world.ids.case, newer, version=90)
+    await world.hear()
+    assert (await get(f"/cases/{world.ids.case}")).json()["incomplete"]
+    assert not (await get(f"/cases/{world.ids.other_case}")).json()["incomplete"]
+    before = await get(f"/cases/{world.ids.case}?as_of={text(world.marks['closed'])}")
+    assert not before.json()["incomplete"]
+
+
+async def test_a_parked_fact_that_began_a_stream_is_noticed_by_the_case_it_names(world, get):
+    body = json.dumps({"v": 9, "meta": {}, "fact": {"of": {"cases": [str(world.ids.other_case)]}}}).encode()
+    stored(world.tape, uuid4(), body, version=1, topic="cases.SomethingNewer")
+    await world.hear()
+    assert (await get(f"/cases/{world.ids.other_case}")).json()["incomplete"]
+    assert not (await get(f"/cases/{world.ids.case}")).json()["incomplete"]
+
+
+async def test_a_read_of_the_case_is_not_part_of_its_file_or_timeline(world, get):
+    first = await get(f"/cases/{world.ids.case}/timeline")
+    world.tape.rows["projections"] = await world.worker.log.after(0, 1_000)
+    await world.hear()
+    second = await get(f"/cases/{world.ids.case}/timeline")
+    assert first.content == second.content
+    assert first.headers["hotline-instant"] != second.headers["hotline-instant"]
+    assert 0 < len(await rows(world.worker, "SELECT FROM history WHERE log = 'projections'"))

@@ -1,0 +1,306 @@
+"""The line while it runs: people at their desks over HTTP, what the logs hold, the mail that came, the time, and one way to wait."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from importlib import import_module
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import httpx2
+import psycopg
+import yaml
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from chassis.kafka import topic_of
+from chassis.log import Row, recorded
+from chassis.mapper import FactMapper, Recorded
+from deploy.local.oidc import USERS
+from deploy.local.stack import SERVICES, Stack
+from tests.invariants import Answered, Snapshot
+from tools.oidc_login import log_in
+
+T = TypeVar("T")
+PASSWORD = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
+COMMUNE, PROVINCE, CENTRE = "99801@2025-07-01", "98@2025-07-01", "hanoi@2025-07-01"
+OTHER_COMMUNE = "99803@2025-07-01"
+REFUSED, ACCEPTED = "khong-co-hom-thu@suoi-mau.example", "truc@suoi-mau.example"
+MAIL = {
+    ("supervisor_desk", CENTRE): ["giam-sat@truc-111.example"],
+    ("operator_desk", CENTRE): ["van-hanh@truc-111.example"],
+    ("central_department", "vn@2025-07-01"): ["truc@cuc-mau.example"],
+    ("province_health", PROVINCE): ["truc@soyte-mau.example"],
+    ("police", COMMUNE): ["truc@cong-an-mau.example"],
+    ("hospital", PROVINCE): ["xa-hoi@benhvien-mau.example"],
+    ("social_facility", PROVINCE): ["tiep-nhan@ctxh-mau.example"],
+    ("commune_pc", COMMUNE): [REFUSED, ACCEPTED],
+    ("commune_pc", OTHER_COMMUNE): ["truc@cau-mau.example"],
+}
+"""Who fills which role where, and where their mail goes, in the order to be tried. Everybody is invented."""
+QUERY = (
+    "SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event WHERE position > %s ORDER BY position"
+)
+
+
+def eventually(wanted: Callable[[], T], seconds: float = 45, every: float = 0.03) -> T:
+    """Ask until the answer is true, and give it."""
+    deadline = time.monotonic() + seconds
+    while not (answer := wanted()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {seconds:g} s: {getattr(wanted, '__qualname__', wanted)}, last answer {answer!r}")
+        time.sleep(every)
+    return answer
+
+
+@dataclass
+class Line:
+    """A running stack as people and testers see it. Every answer that promised something is kept in `answered`."""
+
+    stack: Stack
+    answered: list[Answered] = field(default_factory=list)
+    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30))
+    _tokens: dict[str, str] = field(default_factory=dict)
+    _logs: dict[str, list[Recorded]] = field(default_factory=lambda: {log: [] for log in SERVICES})
+    _databases: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
+
+    # -- people ----------------------------------------------------------------------------------------------------------------
+
+    def token(self, who: str) -> str:
+        if who not in self._tokens:
+            self._tokens[who] = log_in(self.stack.oidc.issuer, who, PASSWORD).access
+        return self._tokens[who]
+
+    def post(
+        self, path: str, body: Any, who: str = "TVV-01", *, key: UUID | None = None, seen: Any = None, **headers: str
+    ) -> httpx2.Response:
+        """One attempt at a command through the front door."""
+        given = {"authorization": f"Bearer {self.token(who)}", "idempotency-key": str(key or uuid4())}
+        given |= {"if-match": f'"{seen}"'} if seen is not None else {}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self.http.post(f"{self.stack.urls['front']}{path}", json=body, headers=given)
+        if answer.is_success:
+            self.answered.append(Answered.of(given["idempotency-key"], answer))
+        return answer
+
+    def surely(self, path: str, body: Any, who: str = "TVV-01", *, seen: Any = None, seconds: float = 90) -> httpx2.Response:
+        """As a careful console does: the same command under the same key until somebody answers."""
+        key, deadline = uuid4(), time.monotonic() + seconds
+        while True:
+            try:
+                answer = self.post(path, body, who, key=key, seen=seen)
+            except httpx2.TransportError:
+                answer = None
+            if answer is not None and answer.status_code != 503:
+                return answer
+            assert time.monotonic() < deadline, f"nobody answered {path} for {seconds:g} s"
+            time.sleep(0.1)
+
+    def done(self, path: str, body: Any, who: str = "TVV-01", *, seen: Any = None) -> dict[str, Any]:
+        """A command that must succeed, and what it answered."""
+        answer = self.surely(path, body, who, seen=seen)
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def get(self, path: str, who: str | None = "TVV-01", **headers: str) -> httpx2.Response:
+        given = {"authorization": f"Bearer {self.token(who)}"} if who else {}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.get(path if path.startswith("http") else f"{self.stack.urls['front']}{path}", headers=given)
+
+    def state(self, path: str, who: str = "TVV-01") -> dict[str, Any]:
+        """What a write service shows of a stream, with its version."""
+        answer = self.get(path, who)
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()["state"] | {"version": answer.json()["version"]}
+
+    # -- time ------------------------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._shift())
+
+    def forward(self, seconds: float) -> None:
+        """Time jumps ahead for every service; it never goes back."""
+        part = self.stack.clock_file.with_suffix(".part")
+        part.write_text(f"{self._shift() + seconds:.6f}", encoding="ascii")
+        part.replace(self.stack.clock_file)
+
+    def _shift(self) -> float:
+        file = self.stack.clock_file
+        return float(file.read_text(encoding="ascii")) if file.exists() else 0.0
+
+    # -- what is written ---------------------------------------------------------------------------------------------------------
+
+    def database(self, name: str) -> psycopg.Connection[Any]:
+        """As the superuser; opened anew when the server was gone."""
+        if name not in self._databases or self._databases[name].closed:
+            self._databases[name] = psycopg.connect(self.stack.postgres.uri(name), autocommit=True)
+        return self._databases[name]
+
+    def rows(self, database: str, query: str, *args: Any) -> list[tuple[Any, ...]]:
+        return self.database(database).execute(query, args).fetchall()
+
+    def log(self, name: str) -> list[Recorded]:
+        """Everything in a log, from position 1; sealed fields stay sealed."""
+        known, mapper = self._logs[name], FactMapper()
+        known += [recorded(name, Row(*row), mapper) for row in self.rows(name, QUERY, known[-1].position if known else 0)]
+        return known
+
+    def facts(self, topic: str, stream: Any = None, **where: Any) -> list[Recorded]:
+        """Facts of a type, `cases.CaseOpened`, on a stream, with these values in these fields (`of__kind` is `of.kind`)."""
+        return [
+            event
+            for event in self.log(topic.partition(".")[0])
+            if event.fact.TOPIC == topic and str(stream or event.stream) == str(event.stream) and _fits(event.fact, where)
+        ]
+
+    def fact(self, topic: str, stream: Any = None, **where: Any) -> Recorded:
+        """The first such fact, as soon as there is one."""
+        return eventually(lambda: self.facts(topic, stream, **where))[0]
+
+    def mails(self, address: str, about: str = "") -> list[EmailMessage]:
+        """What an address has received, oldest first, if it speaks of that."""
+        read = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in self.stack.smtp.mailbox(address)]
+        return [mail for mail in read if about in text_of(mail)]
+
+    def mail(self, address: str, about: str) -> EmailMessage:
+        """The first such mail, as soon as it is there."""
+        return eventually(lambda: self.mails(address, about))[0]
+
+    # -- rest --------------------------------------------------------------------------------------------------------------------
+
+    def heads(self) -> dict[str, int]:
+        return {log: self.rows(log, "SELECT position FROM head")[0][0] for log in SERVICES}
+
+    def rest(self, seconds: float = 60) -> None:
+        """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed."""
+        calm = iter(range(3))
+        eventually(lambda: not self.moving() and next(calm, "still"), seconds, every=0.1)
+
+    def moving(self) -> list[str]:
+        """What somebody has still to do."""
+        heads, now = self.heads(), self.now()
+        left = [f"{service} has heard {log} to {at}" for (service, log), at in self.heard().items() if at < heads[log]]
+        for service in SERVICES:
+            behind = self.rows(service, "SELECT name, position FROM follower WHERE position < %s", heads[service])
+            left += [f"{service} follows itself to {position}" for _, position in behind]
+            due = self.rows(service, "SELECT clock FROM clock_due WHERE due_at < %s", now)
+            left += [f"{service} owes the breach of {clock}" for (clock,) in due]
+        left += ["a mail is due" for _ in self.rows("notifications", "SELECT FROM outgoing WHERE next_at < %s", now)]
+        return left + ["a delivery is unread" for _ in self.rows("intake", "SELECT FROM inbox WHERE state = 'new'")]
+
+    def heard(self) -> dict[tuple[str, str], int]:
+        """(service, log) → position, as the service says it."""
+        found: dict[tuple[str, str], int] = {}
+        for service in SERVICES:
+            positions = dict(self.rows(service, "SELECT topic, position FROM heard"))
+            hears = import_module(f"services.{service}.bootstrap").HEARS
+            found |= {(service, log): positions.get(topic_of(log), 0) for log in hears}
+        return found
+
+    def snapshot(self) -> Snapshot:
+        """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile."""
+        while True:
+            self.rest()
+            before = self.heads()
+            logs = {log: list(self.log(log)) for log in SERVICES}
+            commands = {
+                log: {id_: range(first, last + 1) for id_, first, last in self.rows(log, "SELECT id, first, last FROM command")}
+                for log in SERVICES
+            }
+            parked = {
+                (service, topic.split(".")[1], position)
+                for service in SERVICES
+                for topic, position in self.rows(service, "SELECT topic, position FROM parked")
+            }
+            topics, heard = asyncio.run(records_of(self.stack.kafka.bootstrap)), self.heard()
+            if before == self.heads() and not self.moving():
+                return Snapshot(logs, commands, topics, heard, parked, list(self.answered))
+
+
+async def records_of(bootstrap: str) -> dict[str, list[tuple[str | None, bytes]]]:
+    """Every record of every topic, in order: what stands in its header `ce_id`, and its value."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        partitions = {TopicPartition(topic_of(log), 0): log for log in SERVICES}
+        consumer.assign(list(partitions))
+        ends = await consumer.end_offsets(list(partitions))
+        for partition, offset in (await consumer.beginning_offsets(list(partitions))).items():
+            consumer.seek(partition, offset)
+        found: dict[str, list[tuple[str | None, bytes]]] = {log: [] for log in SERVICES}
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for partition, records in (await consumer.getmany(timeout_ms=200)).items():
+                for record in records:
+                    told_at = dict(record.headers).get("ce_id")
+                    found[partitions[partition]].append((told_at and told_at.decode(), record.value))
+        return found
+    finally:
+        await consumer.stop()
+
+
+def text_of(mail: EmailMessage) -> str:
+    """Subject and text, as a person reads them."""
+    body = mail.get_body(("plain",))
+    return f"{mail['Subject']}\n{body.get_content() if body else ''}"
+
+
+def link_in(mail: EmailMessage) -> str:
+    """The acknowledgement link of a hand-off's mail."""
+    return next(word for word in text_of(mail).split() if "/acknowledgements/" in word)
+
+
+def _fits(fact: Any, where: Mapping[str, Any]) -> bool:
+    return all(wanted == _at(fact, name) for name, wanted in where.items())
+
+
+def _at(fact: Any, path: str) -> Any:
+    for name in path.split("__"):
+        fact = getattr(fact, name, None)
+    return str(fact) if isinstance(fact, UUID) else fact
+
+
+# -- what people say -------------------------------------------------------------------------------------------------------------
+
+
+def call(line: Line, **more: Any) -> dict[str, Any]:
+    """The body of a telephone call that comes in just now."""
+    body = {"channel": "phone", "line": "child", "form": "call", "centre": CENTRE, "caller_id": str(uuid4())}
+    return body | {"received_at": line.now().isoformat()} | more
+
+
+def child(**more: Any) -> dict[str, Any]:
+    return {"child_id": str(uuid4()), "age_band": "7_15", "age_basis": "stated", "sex": "unknown"} | more
+
+
+def report(
+    line: Line, contact: Mapping[str, Any], *children: dict[str, Any], commune: str = COMMUNE, **more: Any
+) -> dict[str, Any]:
+    """The body of Form 01 about these children."""
+    body = {"contacts": [contact["id"]], "source": "neighbour", "centre": CENTRE, "received_at": contact["state"]["received_at"]}
+    body |= {"incident_commune": commune, "residence_commune": commune, "children": list(children), "alleged": []}
+    return body | {"emergency": True, "procedures": ["child_protection", "criminal"]} | more
+
+
+def screening(commune: str = COMMUNE, **more: Any) -> dict[str, Any]:
+    """The body of a screening that opens cases and tells commune, province and police."""
+    body = {"decision": "open_case", "risk": "high", "protection_level": "INTERVENTION", "emergency": True}
+    told = [("commune_pc", commune), ("province_health", PROVINCE), ("police", COMMUNE)]
+    body |= {"procedures": ["child_protection", "criminal"], "send_to": [{"role": role, "place": place} for role, place in told]}
+    return body | more
+
+
+def register_agencies(line: Line) -> None:
+    """Everybody of MAIL, known to whoever writes to them."""
+    for (role, place), addresses in MAIL.items():
+        contacts = [{"channel": "email", "address": address} for address in addresses]
+        body = {"role": role, "place": place, "label": f"{role} (mẫu)", "valid_from_on": "2025-07-01", "contacts": contacts}
+        line.done("/referrals/v1/agencies", body, "GS-01")
+    for service in ("referrals", "notifications"):
+        eventually(lambda service=service: len(MAIL) == line.rows(service, "SELECT count(*) FROM agency")[0][0])
+
+
+def children_in(event: Recorded) -> Iterator[UUID]:
+    yield from event.fact.children
