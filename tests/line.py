@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -300,7 +300,3 @@ def register_agencies(line: Line) -> None:
         line.done("/referrals/v1/agencies", body, "GS-01")
     for service in ("referrals", "notifications"):
         eventually(lambda service=service: len(MAIL) == line.rows(service, "SELECT count(*) FROM agency")[0][0])
-
-
-def children_in(event: Recorded) -> Iterator[UUID]:
-    yield from event.fact.children

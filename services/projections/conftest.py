@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.projections.test_world import forget_everything, view_of
+from services.projections.test_world import BASE, World, forget_everything, view_of
 from tests.http import desk
 
 
@@ -24,3 +24,19 @@ async def reading(worker, postgres, tmp_path):
     """The API, as its own role, over what the worker folded."""
     async with desk(postgres, "projections", tmp_path) as it:
         yield it
+
+
+@pytest.fixture
+async def world(worker, view):
+    """The whole story, told and folded."""
+    return await World(worker, view).tell()
+
+
+@pytest.fixture
+def get(reading):
+    """GET as somebody, for a purpose."""
+
+    async def ask(path, groups=("counsellor",), who="TVV-01", **headers):
+        return await reading.get(BASE + path, who=who, groups=groups, **{"hotline_purpose": "duty"} | headers)
+
+    return ask

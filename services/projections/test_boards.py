@@ -10,14 +10,12 @@ from contracts import notifications as n
 from contracts.shapes import About
 from services.projections.test_samples import (
     ALLEGED_NAME,
-    CAU,
     CHILD_NAME,
     COMMUNE,
     HANDLE,
     INFORMANT_NAME,
     T0,
     TAKER_NAME,
-    TINH,
     XA,
     Ids,
     Tape,
@@ -32,12 +30,9 @@ from services.projections.test_samples import (
     stored,
     tell_story,
 )
-from services.projections.test_world import take
+from services.projections.test_world import AUDITOR, BASE, CHAIR, ELSEWHERE, POLICE, PROVINCE, SUPERVISOR, take
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
-BASE = "/projections/v1"
-SUPERVISOR, CHAIR, ELSEWHERE = ("supervisor",), (f"commune_chair:{XA}",), (f"commune_chair:{CAU}",)
-PROVINCE, POLICE, AUDITOR = (f"provincial_officer:{TINH}",), (f"agency:police@{XA}",), ("auditor",)
 
 
 @pytest.fixture

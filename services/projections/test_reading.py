@@ -8,10 +8,8 @@ import psycopg
 import pytest
 
 from contracts.intake import CaseLinked
-from contracts.projections import CaseRead
 from services.projections.test_samples import (
     ALLEGED_NAME,
-    CAU,
     CHILD_NAME,
     GOALS,
     HANDLE,
@@ -19,69 +17,15 @@ from services.projections.test_samples import (
     SIBLING_NAME,
     T0,
     TAKER_NAME,
-    TINH,
-    WORDS,
-    XA,
-    Ids,
-    Tape,
     measure,
     stored,
-    tell_story,
 )
-from services.projections.test_world import rows, take
+from services.projections.test_world import AUDITOR, POLICE, SUPERVISOR, problem, rows
+from services.projections.views import instants
 from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end, text
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
-CHAIR, OFFICER, ELSEWHERE = (f"commune_chair:{XA}",), (f"commune_officer:{XA}",), (f"commune_officer:{CAU}",)
-PROVINCE, POLICE, AUDITOR, SUPERVISOR = (f"provincial_officer:{TINH}",), (f"agency:police@{XA}",), ("auditor",), ("supervisor",)
-DATA = ("data_officer",)
-BASE = "/projections/v1"
-
-
-class World:
-    """The story told to a worker, its ids and the instants worth going back to."""
-
-    def __init__(self, worker, view):
-        self.worker, self.view, self.ids = worker, view, Ids(uuid4().int)
-        self.keys = {}
-        self.tape = Tape(self.keys.get)
-        self.marks = {}
-
-    async def tell(self):
-        ids = self.ids
-        persons = {ids.child, ids.sibling, ids.caller, ids.informant, ids.alleged, ids.taker}
-        self.keys |= await self.worker.keys.create(persons)
-        self.marks = tell_story(self.tape, ids)
-        await self.hear()
-        return self
-
-    async def hear(self):
-        await take(self.view, self.tape)
-
-
-@pytest.fixture
-async def world(worker, view):
-    return await World(worker, view).tell()
-
-
-@pytest.fixture
-def get(reading):
-    async def ask(path, groups=("counsellor",), who="TVV-01", **headers):
-        return await reading.get(BASE + path, who=who, groups=groups, **{"hotline_purpose": "duty"} | headers)
-
-    return ask
-
-
-def problem(answer, status, code):
-    assert (status, f"urn:hotline111:{code}") == (answer.status_code, answer.json().get("type")), answer.text
-    return answer.json()
-
-
-async def reads_of(world, stream):
-    """The reads in projections' own log, oldest first."""
-    log = world.worker.log
-    return [event.fact for event in await log.open(await log.rows_of(stream)) if isinstance(event.fact, CaseRead)]
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------------
@@ -163,7 +107,7 @@ async def test_a_time_of_day_is_resolved_to_an_instant_once_and_quoted(world, ge
 )
 async def test_an_instant_that_is_none_is_refused_and_no_read_recorded(world, get, as_of):
     problem(await get(f"/cases/{world.ids.case}?as_of={as_of}"), 400, "bad-request")
-    assert [] == await reads_of(world, world.ids.case)
+    assert [] == await world.reads_of(world.ids.case)
 
 
 async def test_an_instant_without_the_cause_of_what_it_shows_is_refused_and_the_cause_named(world, get):
@@ -173,7 +117,8 @@ async def test_an_instant_without_the_cause_of_what_it_shows_is_refused_and_the_
     assert f"intake:{cause}" == body["missing"]
 
 
-async def test_what_is_not_folded_yet_is_never_answered_with_an_older_state(world, get):
+async def test_what_is_not_folded_yet_is_never_answered_with_an_older_state(world, get, monkeypatch):
+    monkeypatch.setattr(instants, "PATIENCE", 0.1)
     head = world.marks["closed"]["cases"]
     waiting = await get(f"/cases/{world.ids.case}", hotline_wait_for=f"cases:{head + 1}")
     body = problem(waiting, 503, "not-caught-up")
@@ -192,7 +137,7 @@ async def test_every_request_is_a_read_of_its_own_with_who_why_and_the_instant_s
     await get(f"/cases/{world.ids.case}?as_of={first.headers['hotline-instant']}")
     shown = first.headers["hotline-instant"]
     assert [("case", "file", "supervision", shown), ("case", "as_of", "duty", shown)] == [
-        (read.kind, read.view, read.purpose, read.shown) for read in await reads_of(world, world.ids.case)
+        (read.kind, read.view, read.purpose, read.shown) for read in await world.reads_of(world.ids.case)
     ]
     rows_ = await world.worker.log.open(await world.worker.log.rows_of(world.ids.case))
     assert ("GS-01", "supervisor", "contact") == tuple(rows_[0].meta[name] for name in ("actor", "as", "correlation"))
@@ -215,7 +160,7 @@ async def test_a_read_that_cannot_be_recorded_is_not_answered(world, get, postgr
 async def test_a_read_without_a_purpose_is_refused_naming_the_header(world, get, header, given):
     body = problem(await get(f"/cases/{world.ids.case}", **{header: given}), 400, "bad-request")
     assert "Hotline-Purpose" == body["header"]
-    assert [] == await reads_of(world, world.ids.case)
+    assert [] == await world.reads_of(world.ids.case)
 
 
 async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(world, get):
@@ -237,77 +182,8 @@ async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(wo
         ("TVV-01", "case", "informant", "call_back"),
         ("CAX-99801", "hand_off", "hand_off", None),
     ] == found
-    assert "reads" == (await reads_of(world, world.ids.case))[-1].view
+    assert "reads" == (await world.reads_of(world.ids.case))[-1].view
     problem(await get(f"/cases/{world.ids.case}/reads", groups=POLICE), 403, "not-allowed")
-
-
-# -- who may -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", ["/cases/{case}", "/cases/{case}/timeline", "/cases/{case}/reads", "/records/{record}"])
-async def test_a_file_of_another_commune_looks_exactly_like_one_that_does_not_exist(world, get, path):
-    theirs = await get(path.format(case=world.ids.case, record=world.ids.record), groups=ELSEWHERE)
-    nobodys = await get(path.format(case=uuid4(), record=uuid4()), groups=ELSEWHERE)
-    problem(theirs, 404, "not-found")
-    assert (theirs.content, nobodys.status_code) == (nobodys.content, 404)
-    assert [] == await reads_of(world, world.ids.case)
-
-
-@pytest.mark.parametrize("groups", [CHAIR, OFFICER, PROVINCE, SUPERVISOR])
-async def test_the_lead_commune_its_province_and_the_line_read_the_file(world, get, groups):
-    assert CHILD_NAME == (await get(f"/cases/{world.ids.case}", groups=groups)).json()["child"]["name"]
-    assert 200 == (await get(f"/cases/{world.ids.case}/timeline?by=occurred", groups=groups)).status_code
-
-
-async def test_an_auditor_sees_the_clear_part_and_no_name(world, get):
-    for path in (f"/cases/{world.ids.case}", f"/records/{world.ids.record}", f"/hand-offs/{world.ids.to_commune}"):
-        answer = await get(path, groups=AUDITOR, hotline_purpose="audit")
-        assert 200 == answer.status_code
-        names = (CHILD_NAME, SIBLING_NAME, ALLEGED_NAME, INFORMANT_NAME, TAKER_NAME, WORDS, *GOALS)
-        assert not [name for name in names if name in answer.text]
-    assert ["clear_part"] == [read.view for read in await reads_of(world, world.ids.case)]
-    back = await get(f"/cases/{world.ids.case}?as_of={text(world.marks['silent'])}", groups=AUDITOR, hotline_purpose="audit")
-    assert "SILENT" == back.json()["label"]["code"]
-
-
-async def test_nobody_without_a_token_and_no_role_without_the_view_gets_in(world, reading, get):
-    problem(await reading.http.get(f"{BASE}/cases/{world.ids.case}"), 401, "who-are-you")
-    for groups in (POLICE, DATA, ("operator",)):
-        problem(await get(f"/cases/{world.ids.case}", groups=groups), 403, "not-allowed")
-    problem(await get("/cases/not-an-id"), 404, "not-found")
-
-
-async def test_a_commune_reads_no_contact_since_its_words_may_tell_who_called(world, get):
-    problem(await get(f"/contacts/{world.ids.contact}", groups=CHAIR), 404, "not-found")
-
-
-async def test_the_addressee_reads_exactly_what_was_disclosed_to_it(world, get):
-    police = await get(f"/hand-offs/{world.ids.to_police}", groups=POLICE)
-    disclosed = police.json()["disclosed"]
-    assert {str(world.ids.child): {"name": CHILD_NAME}, str(world.ids.sibling): {"name": SIBLING_NAME}} == disclosed["children"]
-    assert ({}, {str(world.ids.informant): {"name": INFORMANT_NAME}}) == (disclosed["alleged"], disclosed["informant"])
-    commune = await get(f"/hand-offs/{world.ids.to_commune}", groups=CHAIR)
-    assert {"name", "state"} == set(commune.json()["disclosed"]["children"][str(world.ids.child)])
-    assert {} == commune.json()["disclosed"]["informant"]
-    assert INFORMANT_NAME not in commune.text
-    assert WORDS not in commune.text
-    problem(await get(f"/hand-offs/{world.ids.to_commune}", groups=POLICE), 404, "not-found")
-
-
-async def test_who_told_us_is_shown_to_the_owner_and_the_supervisor_for_a_reason_and_to_nobody_else(world, get):
-    path = f"/cases/{world.ids.case}?view=informant"
-    body = problem(await get(path), 400, "bad-request")
-    assert "Hotline-Reason" == body["header"]
-    problem(await get(path, hotline_reason="just so"), 400, "bad-request")
-    for groups, who in ((("counsellor",), "TVV-01"), (SUPERVISOR, "GS-01"), (DATA, "DL-01")):
-        shown = (await get(path, groups=groups, who=who, hotline_reason="safety")).json()
-        assert (INFORMANT_NAME, HANDLE) == (shown["informant"]["name"], shown["callers"][0]["handle"])
-    problem(await get(path, who="TVV-02", hotline_reason="safety"), 404, "not-found")
-    problem(await get(path, groups=CHAIR, hotline_reason="safety"), 403, "not-allowed")
-    assert 3 * [("informant", "safety")] == [(read.view, read.reason) for read in await reads_of(world, world.ids.case)]
-    assert HANDLE in (await get(f"/contacts/{world.ids.contact}?view=informant", hotline_reason="call_back")).text
-    assert INFORMANT_NAME in (await get(f"/records/{world.ids.record}?view=informant", hotline_reason="call_back")).text
-    problem(await get(f"/cases/{world.ids.case}?view=everything"), 400, "bad-request")
 
 
 # -- keys and what cannot be read --------------------------------------------------------------------------------------------
@@ -334,7 +210,7 @@ async def test_a_key_store_that_does_not_answer_is_not_the_same_as_a_missing_key
         finally:
             db.execute(f"GRANT {right} TO projections_keys")
     problem(answer, 503, "try-again")
-    assert [] == await reads_of(world, world.ids.case)
+    assert [] == await world.reads_of(world.ids.case)
 
 
 async def test_a_file_of_which_something_is_parked_says_that_it_is_incomplete(world, get):
