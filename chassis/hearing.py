@@ -165,6 +165,7 @@ class Ears:
                 await db.execute("INSERT INTO heard VALUES (%s, 0, 0) ON CONFLICT DO NOTHING", (topic_of(source),))
                 cursor = await db.execute("SELECT position FROM heard WHERE topic = %s AND partition = 0", (topic_of(source),))
                 ((self._heard[source],),) = await cursor.fetchall()
+                heard_.set(self._heard[source], {"source": source})
 
     async def _is_parked(self, source: str, row: Row) -> bool:
         async with self.pool.connection() as db:

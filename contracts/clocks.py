@@ -126,11 +126,18 @@ def start(
     )
 
 
-def meet(make: type[M], clocks: Clocks, names: str | Iterable[str], at: datetime) -> Iterator[M]:
-    """A `ClockMet` for each of these clocks that is owed, breached or not. An act at the due instant is in time."""
+def meet(met: type[M], breached: type[B], clocks: Clocks, names: str | Iterable[str], at: datetime) -> Iterator[M | B]:
+    """A `ClockMet` for each of these clocks that is owed. An act at the due instant is in time.
+
+    Done late, it was due undone: where the timer has not said so yet, the breach is told first, so that the history is the same
+    whoever comes first.
+    """
     for name in [names] if isinstance(names, str) else names:
-        if name in clocks:
-            yield make(clock=name, met_at=at, late=at > clocks[name].due_at)
+        if clock := clocks.get(name):
+            late = at > clock.due_at
+            if late and not clock.breached:
+                yield _breach(breached, name, clock)
+            yield met(clock=name, met_at=at, late=late)
 
 
 def waive(make: type[W], clocks: Clocks, names: Iterable[str], reason: str, approved_by: str) -> Iterator[W]:
@@ -144,7 +151,11 @@ def breach(make: type[B], clocks: Clocks, command: BreachClock) -> Iterator[B]:
     """A `ClockBreached` if the clock runs and is due, else nothing: two timers, or a late one, do no harm."""
     clock = clocks.get(command.clock)
     if clock and not clock.breached and command.now >= clock.due_at:
-        yield make(clock=command.clock, due_at=clock.due_at, responsible=clock.responsible, tell=list(clock.tell))
+        yield _breach(make, command.clock, clock)
+
+
+def _breach(make: type[B], name: str, clock: Clock) -> B:
+    return make(clock=name, due_at=clock.due_at, responsible=clock.responsible, tell=list(clock.tell))
 
 
 def asked_to_waive(make: type[W], clocks: Clocks, command: WaiveClock) -> Iterator[W]:

@@ -15,8 +15,8 @@ from chassis.mapper import Recorded
 from contracts import cases, clocks, intake, referrals
 from contracts.ids import case_of, command_id
 
-BEGINNINGS = {"rest", "clock", "calendar", "link", "origin", "zalo", "email", "email:1", "email:2"}
-"""Kinds of cause that need no other fact: a person's command, a clock, a link, the birth of a log, a delivery, a mail server."""
+BEGINNINGS = {"rest", "clock", "calendar", "link", "origin", "zalo", "email"}
+"""Kinds of cause that need no other fact: a person's command, a clock, a link, the birth of a log, what a channel brought."""
 MAY_CHANGE_NOTHING = {"CancelMessage", "EscalateReferral", "LinkCase", "RecordDelivery", "RevokeReferral"}
 """Commands of reactions that find their work done, or not theirs to do, and then leave no trace."""
 
@@ -77,9 +77,7 @@ def prefixes(events: list[Recorded]) -> Iterator[list[Recorded]]:
 def running(past: list[Recorded], rule: str) -> bool:
     """Is a clock of this rule owed, breached or not: started, and neither met nor waived since?"""
     last = {event.fact.clock: event.fact for event in past if isinstance(event.fact, clocks.CLOCK_FACTS)}
-    return any(
-        name.partition("/")[0] == rule and not isinstance(fact, clocks.Met | clocks.Waived) for name, fact in last.items()
-    )
+    return any(name.partition("/")[0] == rule and not isinstance(fact, clocks.Met | clocks.Waived) for name, fact in last.items())
 
 
 def unbreached(past: list[Recorded], clock: str) -> bool:
@@ -185,9 +183,7 @@ def every_cause_chain_ends_at_a_contact_a_persons_command_or_a_clock(snapshot: S
     """Causes are recorded before their effects, so whoever checks each link has checked the chain."""
     for events in snapshot.logs.values():
         for event in events:
-            kind, _, rest = event.meta["cause"].rpartition(":") if event.meta["cause"].startswith("email:") else (
-                event.meta["cause"].partition(":")
-            )
+            kind, _, rest = event.meta["cause"].partition(":")
             if kind in snapshot.logs:
                 cause = snapshot.logs[kind][int(rest) - 1] if 0 < int(rest) <= len(snapshot.logs[kind]) else None
                 if cause is None or cause.recorded_at > event.recorded_at:
@@ -240,7 +236,12 @@ def every_screening_has_a_case_a_child_or_its_clock(snapshot: Snapshot) -> Itera
     opened = {event.stream for event in snapshot.logs["cases"] if isinstance(event.fact, cases.CaseOpened)}
     for stream, events in streams(snapshot.logs["intake"]).items():
         for past in prefixes(events):
-            wanted = {child.child_id for fact in told(past, intake.ReportScreened) if fact.decision == "open_case" for child in fact.children}
+            wanted = {
+                child.child_id
+                for fact in told(past, intake.ReportScreened)
+                if fact.decision == "open_case"
+                for child in fact.children
+            }
             linked = {fact.child_id: fact.case_id for fact in told(past, intake.CaseLinked)}
             if wanted - linked.keys() and not running(past, "case-opened"):
                 yield f"record {stream} lacks a case and no clock says so, after version {past[-1].version}"

@@ -176,8 +176,11 @@ class Line:
 
     def rest(self, seconds: float = 60) -> None:
         """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed."""
-        calm = iter(range(3))
-        eventually(lambda: not self.moving() and next(calm, "still"), seconds, every=0.1)
+        eventually(self.is_still, seconds)
+
+    def is_still(self) -> bool:
+        before = self.heads()
+        return not self.moving() and before == self.heads()
 
     def moving(self) -> list[str]:
         """What somebody has still to do."""
@@ -188,7 +191,7 @@ class Line:
             left += [f"{service} follows itself to {position}" for _, position in behind]
             due = self.rows(service, "SELECT clock FROM clock_due WHERE due_at < %s", now)
             left += [f"{service} owes the breach of {clock}" for (clock,) in due]
-        left += ["a mail is due" for _ in self.rows("notifications", "SELECT FROM outgoing WHERE next_at < %s", now)]
+        left += ["a mail is on its way" for _ in self.rows("notifications", "SELECT FROM outgoing")]
         return left + ["a delivery is unread" for _ in self.rows("intake", "SELECT FROM inbox WHERE state = 'new'")]
 
     def heard(self) -> dict[tuple[str, str], int]:

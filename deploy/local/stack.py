@@ -90,6 +90,7 @@ class Stack:
         self.oidc = Oidc(self.home / "oidc")
         self.smtp = Smtp(self.home / "smtp", f"{self.urls['intake']}/intake/v1/channels/email")
         self.clock_file = self.home / "clock"
+        self._rules = rules
         self._environment = Environment(self.home, environment, rules, self.urls["front"])
 
     def __enter__(self) -> Self:
@@ -244,6 +245,7 @@ class Stack:
             "smtp_port": self.smtp.port,
             "mail": str(self.smtp.folder),
             "clock_file": str(self.clock_file),
+            "rules": self._rules,
             "logs": str(self.home / "logs"),
             "traces": str(self.home / "traces"),
         }

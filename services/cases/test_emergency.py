@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from contracts.cases import CaseClosed, ClockBreached, EmergencyMeasureApplied, EmergencyMeasureEnded
 from services.cases.domain import decide, evolve
 from services.cases.domain.emergency import ApplyEmergencyMeasure, EndEmergencyMeasure
-from services.cases.test_samples import CHILD, DESK, LEAD, POLICE, RECEIVED, clock, met, opened
+from services.cases.test_samples import CHILD, DESK, LEAD, POLICE, RECEIVED, breached, clock, met, opened
 from tests.given import NOW
 from tests.given import given as any_given
 
@@ -49,9 +49,11 @@ def test_a_measure_in_time_that_is_told_late_is_met_in_time_beside_its_breach():
     )
 
 
-def test_a_measure_after_the_due_time_is_met_late():
+def test_a_measure_after_the_due_time_is_met_late_beside_its_breach_whether_the_timer_came_first_or_not():
     late = DUE + timedelta(seconds=1)
-    given(opened(emergency=True), EMERGENCY).when(apply(late), at=late).then(applied(at=late), met("emergency", late, late=True))
+    done = met("emergency", late, late=True)
+    given(opened(emergency=True), EMERGENCY).when(apply(late), at=late).then(applied(at=late), breached(EMERGENCY), done)
+    given(opened(emergency=True), EMERGENCY, breached(EMERGENCY)).when(apply(late), at=late).then(applied(at=late), done)
 
 
 def test_a_second_measure_is_numbered_and_meets_nothing_again():

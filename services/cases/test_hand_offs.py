@@ -21,6 +21,7 @@ from services.cases.test_samples import (
     REFERRAL,
     approved,
     assessed,
+    breached,
     clock,
     intervention_closed,
     met,
@@ -131,7 +132,9 @@ def test_an_approval_voided_before_the_receipt_is_noted_restarts_nothing():
 def test_a_closed_case_still_notes_its_hand_offs_and_meets_what_it_owed_but_starts_nothing():
     closed = CaseClosed(reason="not_confirmed", decided_by="chair-1", lead="99803@2025-07-01", child_id=CHILD)
     given(opened(), HANDOVER, closed).when(note("delivered")).then(noted("delivered"))
-    given(opened(), HANDOVER, closed).when(note("sent")).then(noted("sent"), met("handover", DELIVERED, late=True))
+    given(opened(), HANDOVER, closed).when(note("sent")).then(
+        noted("sent"), breached(HANDOVER), met("handover", DELIVERED, late=True)
+    )
 
 
 def test_an_instant_ahead_of_this_machines_clock_does_not_keep_a_hand_off_from_being_noted():

@@ -35,6 +35,7 @@ from services.cases.test_samples import (
     answers,
     approved,
     assessed,
+    breached,
     clock,
     intervention_closed,
     met,
@@ -239,7 +240,7 @@ def test_an_approval_carries_the_emergency_so_that_hand_offs_are_urgent_without_
 
 def test_an_approval_after_the_due_time_meets_the_procedure_late():
     told = given(opened(), clock("procedure", NOW), assessed(), submitted()).when(approve(), by="chair-1", at=LATER).told
-    assert met("procedure", LATER, late=True) == told[1]
+    assert [breached(clock("procedure", NOW)), met("procedure", LATER, late=True)] == told[1:3]
 
 
 def test_a_plan_that_changed_since_it_was_read_cannot_be_approved():

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from contracts.cases import (
     CaseOpened,
+    ClockBreached,
     ClockMet,
     ClockStarted,
     DetailedAssessmentRecorded,
@@ -61,6 +62,11 @@ def opened(**but: Any) -> CaseOpened:
 def clock(name: str, due_at: datetime, responsible: Addressee = LEAD, rule: str = "rule@day") -> ClockStarted:
     """A clock that runs, for histories in which only its name and due time matter."""
     return ClockStarted(clock=name, rule=rule, counted_from=RECEIVED, due_at=due_at, responsible=responsible, tell=[DESK])
+
+
+def breached(started: ClockStarted) -> ClockBreached:
+    """The breach of a clock: it stays with the body that was responsible."""
+    return ClockBreached(clock=started.clock, due_at=started.due_at, responsible=started.responsible, tell=started.tell)
 
 
 def met(name: str, at: datetime, late: bool = False) -> ClockMet:

@@ -170,7 +170,8 @@ def test_a_takeover_in_time_that_is_told_late_meets_the_clock_in_time():
 
 def test_a_takeover_after_the_due_time_is_late():
     told = given(*sent(URGENT)).when(acknowledgement(), at=NOW + 31 * MINUTE).told
-    assert ClockMet(clock="acknowledgement", met_at=NOW + 31 * MINUTE, late=True) == told[1]
+    assert "referrals.ClockBreached" == told[1].TOPIC
+    assert ClockMet(clock="acknowledgement", met_at=NOW + 31 * MINUTE, late=True) == told[2]
 
 
 @pytest.mark.parametrize("name", [None, "", "  "])

@@ -6,7 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from contracts import clocks
-from contracts.cases import CaseClosed, CaseFact, ClockMet, ClockWaived, InterventionClosed, ReviewRecorded
+from contracts.cases import CaseClosed, CaseFact, ClockBreached, ClockMet, ClockWaived, InterventionClosed, ReviewRecorded
 from contracts.codes import CloseReason, InterventionOutcome, ReviewConclusion
 from contracts.forms import FilledForm
 from contracts.kernel import Command, Refused
@@ -34,7 +34,7 @@ class CloseIntervention(Command):
 
     needs_if_match: ClassVar[bool] = True
     outcome: InterventionOutcome
-    revoke: list[UUID]
+    revoke: tuple[UUID, ...] = ()
     note: Text | None = None
 
 
@@ -54,7 +54,7 @@ def record_review(command: RecordReview, case: Case) -> Iterator[CaseFact]:
     if command.conclusion != indicated_conclusion(command.answers) and command.disagrees is None:
         raise Refused("reason-needed", indicated=indicated_conclusion(command.answers))
     yield ReviewRecorded(**told(command), plan=case.plan.number, author=command.actor, child_id=case.child_id)
-    yield from clocks.meet(ClockMet, case.clocks, "review", command.happened_at)
+    yield from clocks.meet(ClockMet, ClockBreached, case.clocks, "review", command.happened_at)
 
 
 @decide.register

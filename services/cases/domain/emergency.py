@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from contracts import clocks
-from contracts.cases import CaseFact, ClockMet, EmergencyMeasureApplied, EmergencyMeasureEnded
+from contracts.cases import CaseFact, ClockBreached, ClockMet, EmergencyMeasureApplied, EmergencyMeasureEnded
 from contracts.codes import Measure, MeasureEnd
 from contracts.kernel import Command, Instant, Refused
 from contracts.shapes import Addressee, Text, told
@@ -33,7 +33,7 @@ class EndEmergencyMeasure(Command):
 def apply_emergency_measure(command: ApplyEmergencyMeasure, case: Case) -> Iterator[CaseFact]:
     act_on(command, case, command.applied_at)
     yield EmergencyMeasureApplied(**told(command), number=case.measures_applied + 1, child_id=case.child_id)
-    yield from clocks.meet(ClockMet, case.clocks, "emergency", command.applied_at)
+    yield from clocks.meet(ClockMet, ClockBreached, case.clocks, "emergency", command.applied_at)
 
 
 @decide.register

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts import clocks
-from contracts.cases import CaseFact, ClockMet, HandOffNoted
+from contracts.cases import CaseFact, ClockBreached, ClockMet, HandOffNoted
 from contracts.codes import HandOffKind, HandOffStep
 from contracts.kernel import Command, Instant
 from contracts.shapes import Addressee, told
@@ -36,7 +36,7 @@ def note_hand_off(command: NoteHandOff, case: Case) -> Iterator[CaseFact]:
     yield HandOffNoted(**told(command))
     # Art. 26.1 wants the commune PC told. Where child protection is not among the procedures, any competent body will do.
     if command.step == "sent" and (command.addressee == case.lead_pc or "child_protection" not in case.procedures):
-        yield from clocks.meet(ClockMet, case.clocks, "handover", command.at)
+        yield from clocks.meet(ClockMet, ClockBreached, case.clocks, "handover", command.at)
     if _is_receipt(command, case) and not case.received and not case.closed:
         yield from _plan_is_owed(command, case)
 

@@ -6,7 +6,16 @@ from datetime import date
 from typing import ClassVar
 
 from contracts import clocks
-from contracts.cases import CaseFact, ClockMet, ClockWaived, DetailedAssessmentRecorded, PlanApproved, PlanItems, PlanSubmitted
+from contracts.cases import (
+    CaseFact,
+    ClockBreached,
+    ClockMet,
+    ClockWaived,
+    DetailedAssessmentRecorded,
+    PlanApproved,
+    PlanItems,
+    PlanSubmitted,
+)
 from contracts.codes import Level
 from contracts.digest import digest
 from contracts.forms import FilledForm
@@ -70,7 +79,7 @@ def submit_plan(command: SubmitPlan, case: Case) -> Iterator[CaseFact]:
         child_id=case.child_id,
         salt=salt.hex(),
     )
-    yield from clocks.meet(ClockMet, case.clocks, ("plan-draft", "plan-internal"), command.happened_at)
+    yield from clocks.meet(ClockMet, ClockBreached, case.clocks, ("plan-draft", "plan-internal"), command.happened_at)
 
 
 @decide.register
@@ -100,7 +109,7 @@ def approve_plan(command: ApprovePlan, case: Case) -> Iterator[CaseFact]:
         lead=case.lead,
         emergency=case.emergency,
     )
-    yield from clocks.meet(ClockMet, case.clocks, "procedure", command.happened_at)
+    yield from clocks.meet(ClockMet, ClockBreached, case.clocks, "procedure", command.happened_at)
     # The review owed under the text before ran on until a second person put another text and its date in its place. If it was
     # breached, the breach stays in the history.
     yield from clocks.waive(ClockWaived, case.clocks, ["review"], "settled", command.actor)

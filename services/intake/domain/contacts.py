@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.clocks import meet, start
 from contracts.codes import Channel, ContactKind, Form, Language, LineCode, Tier
-from contracts.intake import ClockMet, ClockStarted, ContactAnswered, ContactClassified, ContactReceived, IntakeFact
+from contracts.intake import ClockBreached, ClockMet, ClockStarted, ContactAnswered, ContactClassified, ContactReceived, IntakeFact
 from contracts.kernel import Command, Instant, Personal, Refused
 from contracts.places import Place
 from contracts.shapes import Line, Text, told
@@ -72,7 +72,7 @@ def answer_contact(command: AnswerContact, state: State | None) -> Iterator[Inta
     agent, at = command.agent or command.actor, command.answered_at or command.happened_at
     if (agent, command.interpreter_id) != (contact.agent, contact.interpreter_id):
         yield ContactAnswered(answered_at=at, agent=agent, interpreter_id=command.interpreter_id)
-        yield from meet(ClockMet, contact.clocks, FIRST_LOOK, at)
+        yield from meet(ClockMet, ClockBreached, contact.clocks, FIRST_LOOK, at)
 
 
 @decide.register
@@ -83,7 +83,7 @@ def classify_contact(command: ClassifyContact, state: State | None) -> Iterator[
     known = (contact.kind, contact.tier, contact.language)
     if command.topics is not None or (command.kind, command.tier, command.language) != known:
         yield ContactClassified(caller_id=contact.caller_id, **told(command))
-        yield from meet(ClockMet, contact.clocks, FIRST_LOOK, command.happened_at)
+        yield from meet(ClockMet, ClockBreached, contact.clocks, FIRST_LOOK, command.happened_at)
 
 
 @evolve.register

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.clocks import meet, start
 from contracts.codes import Level, Procedure, ProtectionLevel, ScreeningDecision
-from contracts.intake import CaseLinked, ClockMet, ClockStarted, IntakeFact, ReportScreened
+from contracts.intake import CaseLinked, ClockBreached, ClockMet, ClockStarted, IntakeFact, ReportScreened
 from contracts.kernel import Command, Personal, Refused, Shape
 from contracts.places import Place, province_of
 from contracts.shapes import Addressee, Line, ScreenedChild, Text
@@ -80,7 +80,7 @@ def screen_report(command: ScreenReport, state: State | None) -> Iterator[Intake
         raise Refused("send-to-needs-a-case")
     yield screened
     if record.unscreened.keys() <= children.keys():  # the report is screened when nobody is left undecided
-        yield from meet(ClockMet, record.clocks, SCREENING, command.happened_at)
+        yield from meet(ClockMet, ClockBreached, record.clocks, SCREENING, command.happened_at)
     if opens:
         desk = desks(record.centre)
         responsible = desk["operator_desk"]
@@ -203,7 +203,7 @@ def link_case(command: LinkCase, state: State | None) -> Iterator[IntakeFact]:
         return
     yield CaseLinked(case_id=command.case_id, child_id=command.child_id)
     complete = [name for name, waiting in record.awaited.items() if waiting == {command.child_id}]
-    yield from meet(ClockMet, record.clocks, complete, command.happened_at)
+    yield from meet(ClockMet, ClockBreached, record.clocks, complete, command.happened_at)
 
 
 @evolve.register

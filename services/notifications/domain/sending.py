@@ -9,6 +9,7 @@ from contracts import clocks
 from contracts.codes import FailureReason, Via
 from contracts.kernel import Command, Instant, Refused, Shape
 from contracts.notifications import (
+    ClockBreached,
     ClockMet,
     ClockWaived,
     MessageDelivered,
@@ -144,7 +145,7 @@ def _delivered(thread: Thread, message: Message, channel: str, at: datetime, via
     if message.end == "delivered":
         return
     yield MessageDelivered(about=thread.about, recipient=thread.recipient, number=message.number, channel=channel, at=at, via=via)
-    yield from clocks.meet(ClockMet, thread.clocks, message.clock, at)
+    yield from clocks.meet(ClockMet, ClockBreached, thread.clocks, message.clock, at)
 
 
 def _addressed(number: int, channel: str, thread: Thread) -> Message:

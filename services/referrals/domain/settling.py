@@ -9,7 +9,7 @@ from contracts import clocks
 from contracts.codes import CompletionResult, RevokeReason
 from contracts.ids import case_of
 from contracts.kernel import Command, Instant, Refused
-from contracts.referrals import ClockMet, ClockWaived, ReferralCompleted, ReferralFact, ReferralRevoked
+from contracts.referrals import ClockBreached, ClockMet, ClockWaived, ReferralCompleted, ReferralFact, ReferralRevoked
 from contracts.shapes import HandOff, PerChild
 from services.referrals.domain.state import Referral, State, decide, evolve, hand_off, instant
 from services.referrals.domain.taking import COMPLETION
@@ -37,7 +37,7 @@ def complete_referral(command: CompleteReferral, state: State) -> Iterator[Refer
         return
     at = instant(command.at, command)
     yield ReferralCompleted(of=referral.of, result=command.result, at=at, report=list(command.report))
-    yield from clocks.meet(ClockMet, referral.clocks, COMPLETION, at)
+    yield from clocks.meet(ClockMet, ClockBreached, referral.clocks, COMPLETION, at)
 
 
 @evolve.register

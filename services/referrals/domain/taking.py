@@ -10,6 +10,7 @@ from contracts.codes import AttemptResult, Via
 from contracts.kernel import Command, Instant, Refused
 from contracts.referrals import (
     AttemptRecorded,
+    ClockBreached,
     ClockMet,
     ClockRecomputed,
     ClockStarted,
@@ -143,7 +144,7 @@ def acknowledge_referral(command: AcknowledgeReferral, state: State) -> Iterator
         name=name,
         phone=command.phone,
     )
-    yield from clocks.meet(ClockMet, referral.clocks, ACKNOWLEDGEMENT, at)
+    yield from clocks.meet(ClockMet, ClockBreached, referral.clocks, ACKNOWLEDGEMENT, at)
     if referral.due_on or referral.of.kind == "help":
         yield _start_completion(referral, at, command)
 
