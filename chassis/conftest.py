@@ -40,7 +40,7 @@ def run(loop) -> Callable[[Coroutine[Any, Any, Any]], Any]:
 @pytest.fixture(scope="session")
 def templates(postgres: Postgres) -> Postgres:
     """Databases `cases` and `keys` with their schema, never written to."""
-    postgres.create_service_databases(["cases"])
+    postgres.create_service_databases(["intake", "cases", "referrals", "notifications", "projections"])  # whom `keys` grants to
     migrate(postgres.uri("cases", "cases_owner"), [SQL / "log"])
     migrate(postgres.uri("keys", "keys_owner"), [SQL / "keys"])
     return postgres

@@ -12,8 +12,9 @@ import pytest
 
 from chassis.links import token_of
 from chassis.settings import key_from
+from contracts.calendar import local_day
 from services.referrals.adapters.page import PER_MINUTE
-from tests.http import desk
+from tests.desk import desk
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 PATH = "/referrals/v1/acknowledgements/"
@@ -22,10 +23,15 @@ WORDS = "Điều đã nói về trẻ (mẫu)"
 days = count()
 
 
-@pytest.fixture
-async def referrals(postgres, tmp_path):
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def referrals(postgres, tmp_path_factory):
     """The API of referrals, with the loop that keeps its directory."""
-    async with desk(postgres, "referrals", tmp_path, role="worker") as it:
+    async with desk(postgres, "referrals", tmp_path_factory.mktemp("page"), role="worker") as it:
         follow = asyncio.create_task(it.service.loops["tables"](lambda: None))
         yield it
         follow.cancel()
@@ -38,9 +44,9 @@ async def hand_off(referrals):
     day = (date(2025, 7, 1) + timedelta(days=next(days))).isoformat()
     registered = await referrals.post("/referrals/v1/agencies", agency | {"valid_from_on": day}, "GS-01", ("supervisor",))
     assert 201 == registered.status_code, registered.text
-    where = f"/referrals/v1/agencies?role=commune_pc&place=99801@2025-07-01&on={date.today().isoformat()}"
+    where = f"/referrals/v1/agencies?role=commune_pc&place=99801@2025-07-01&on={local_day(referrals.parts.time.now())}"
     async with asyncio.timeout(20):
-        while registered.json()["id"] != (await referrals.get(where)).json()["agencies"][:1][0].get("agency_id"):
+        while registered.json()["id"] not in (await referrals.get(where)).text:
             await asyncio.sleep(0.02)
     record, child = str(uuid4()), str(uuid4())
     of = {
@@ -170,13 +176,13 @@ async def test_a_name_an_office_and_the_button_take_the_matter_over(referrals, h
 
 
 async def test_whoever_comes_second_gets_the_first_answer_and_nothing_new_is_recorded(referrals, hand_off):
+    await referrals.http.get(hand_off.link)
     first = await referrals.http.post(hand_off.link, data=FORM)
     once = await state(referrals, hand_off)
     second = await referrals.http.post(hand_off.link, data=FORM | {"name": "Giả Văn Sau"})
     opened = await referrals.http.get(hand_off.link)
-    assert first.content == second.content
-    assert "Đã tiếp nhận" in opened.text
-    assert once == {**await state(referrals, hand_off), "version": once["version"], "delivered_at": once["delivered_at"]}
+    assert (first.content, first.content) == (second.content, opened.content)
+    assert once == await state(referrals, hand_off)
 
 
 async def test_twenty_who_press_the_button_at_once_are_one_acknowledgement(referrals, hand_off):
@@ -233,7 +239,7 @@ async def test_a_form_that_is_none_is_refused_and_takes_nothing_over(referrals, 
 
 
 async def test_a_very_long_name_is_cut_and_taken_over(referrals, hand_off):
-    assert 200 == (await referrals.http.post(hand_off.link, data=FORM | {"name": "Thử " * 1000})).status_code
+    assert 200 == (await referrals.http.post(hand_off.link, data=FORM | {"name": "Thử " * 400})).status_code
 
 
 # Who has no link
@@ -255,7 +261,7 @@ async def test_a_wrong_a_foreign_and_a_revoked_link_look_alike(referrals, hand_o
     assert "urn:hotline111:not-found" == answers[0].json()["type"]
 
 
-@pytest.mark.parametrize("token", ["x", "%00", "0" * 52, "Z" * 4000, "../agencies", "%E1%BB%87", "'; DROP TABLE event"])
+@pytest.mark.parametrize("token", ["x", "%00", "0" * 52, "Z" * 4000, "..%2Fagencies", "%E1%BB%87", "'; DROP TABLE event"])
 async def test_what_is_no_token_is_not_found(referrals, token):
     assert 404 == (await referrals.http.get(PATH + token)).status_code
 

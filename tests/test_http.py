@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.http import desk, token
+from tests.desk import desk, token
 
 pytestmark = pytest.mark.anyio
 CONTACT = {

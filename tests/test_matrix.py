@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from chassis.identity import roles
-from tests.http import desk
+from tests.desk import desk
 
 pytestmark = pytest.mark.anyio
 GROUPS = {
@@ -51,7 +51,7 @@ async def test_whoever_does_not_stand_in_a_commands_row_is_not_allowed_and_whoev
                 found[command, role] = 403 != answer.status_code
                 expected[command, role] = role in table[f"{service}.{command}"]
                 assert answer.status_code in (200, 403, 404, 422, 428), answer.text
-    assert len(found) > len(GROUPS)
+    assert len(found) >= len(GROUPS)
     assert expected == found
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.projections.test_world import BASE, World, forget_everything, view_of
-from tests.http import desk
+from tests.desk import desk
 
 
 @pytest.fixture

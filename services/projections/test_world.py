@@ -12,7 +12,7 @@ from services.projections.test_samples import CAU, TINH, XA, Ids, Tape, tell_sto
 from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end
 from services.projections.views.work import fold
-from tests.http import create_databases
+from tests.desk import create_databases
 
 BASE = "/projections/v1"
 CHAIR, OFFICER, ELSEWHERE = (f"commune_chair:{XA}",), (f"commune_officer:{XA}",), (f"commune_chair:{CAU}",)

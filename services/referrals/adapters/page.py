@@ -66,9 +66,11 @@ def acknowledgement_page(app: FastAPI, commands: Commands, link_key: bytes, call
         return referral, state, Call(cause=f"link:{referral}", actor=f"link:{referral}", as_=str(state.of.addressee))
 
     async def show(request: Request) -> Response:
-        referral, _, call = await opened(request)
-        outcome = await commands.execute(referral, RecordDelivery(via="link", delivered_at=commands.log.time.now()), call)
-        return await page(referral, outcome.state, 200)
+        referral, state, call = await opened(request)
+        if state.delivered_at is None:
+            asked = RecordDelivery(via="link", delivered_at=commands.log.time.now())
+            state = (await commands.execute(referral, asked, call)).state
+        return await page(referral, state, 200)  # as it is now: the answer to a repeated command would show it as it was then
 
     async def take_over(request: Request) -> Response:
         referral, state, call = await opened(request)
