@@ -121,6 +121,8 @@ class Ears:
             f"process {topic_of(source)}",
             context=propagate.extract(dict(headers), context=context.Context()),
             kind=trace.SpanKind.CONSUMER,
+            record_exception=False,  # its message may quote a value
+            set_status_on_exception=False,
             attributes={
                 "messaging.system": "kafka",
                 "messaging.operation.type": "process",

@@ -94,6 +94,7 @@ class Service:
 
     async def run(self, role: str) -> None:
         """Until SIGTERM or SIGINT; raises what is not transient."""
+        asyncio.get_running_loop().set_exception_handler(telemetry.forgotten)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         app = self.app if role != "worker" else FastAPI(openapi_url=None)

@@ -2,33 +2,59 @@
 
 import json
 import logging
+import os
 import sys
 import threading
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, Status
 
 REMOVED = ("url.query", "url.full", "url.path", "http.url", "http.target")
 """Span attributes that may hold an id, a token or a search: routes are told as templates only."""
 
 
-class Redact(SpanProcessor):
-    """Runs before the exporter and blanks what may identify somebody."""
+class Clean(SpanExporter):
+    """Stands before every exporter: no address that may identify somebody, and of an exception only its kind, for its message and
+    its trace may quote a value."""
 
-    def on_start(self, span: Span, parent_context: Any = None) -> None:  # noqa: ARG002 - the interface's
-        for name in REMOVED:
-            if name in (span.attributes or {}):
-                span.set_attribute(name, "[removed]")
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return self._exporter.export([_cleaned(span) for span in spans])
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+def _cleaned(span: ReadableSpan) -> ReadableSpan:
+    attributes = {name: "[removed]" if name in REMOVED else value for name, value in (span.attributes or {}).items()}
+    kinds = [{"exception.type": str((event.attributes or {}).get("exception.type", ""))} for event in span.events]
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=[Event(event.name, kind, event.timestamp) for event, kind in zip(span.events, kinds, strict=True)],
+        links=span.links,
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 class NoPolls(Sampler):
@@ -60,9 +86,10 @@ def set_up(service: str, role: str, level: str, traces: Path | None) -> None:
     _set_up_logs(service, role, level)
     resource = Resource.create({"service.name": f"hotline.{service}", "service.instance.id": role})
     provider = TracerProvider(resource=resource, sampler=ParentBased(NoPolls()))
-    provider.add_span_processor(Redact())
     if traces:
-        provider.add_span_processor(BatchSpanProcessor(FileExporter(traces), schedule_delay_millis=500))
+        provider.add_span_processor(BatchSpanProcessor(Clean(FileExporter(traces)), schedule_delay_millis=500))
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:
+        provider.add_span_processor(BatchSpanProcessor(Clean(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader(scope_info_enabled=False)]))
 
@@ -93,9 +120,27 @@ def _set_up_logs(service: str, role: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    sys.excepthook = _last_words
     for noisy in ("aiokafka", "httpx2", "httpcore2", "uvicorn.access", "hotline.kafka"):
         logging.getLogger(noisy).setLevel("WARNING")
     structlog.contextvars.bind_contextvars(service=service, role=role)
+
+
+def forgotten(_: Any, context: Mapping[str, Any]) -> None:
+    """What asyncio says of a task nobody asked: its own text would quote the exception."""
+    structlog.get_logger("hotline.asyncio").error("a task failed unasked", exc_info=context.get("exception"))
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trail: Any) -> None:
+    """Why the process ends. Only our own exceptions speak for themselves: they are written to quote no value."""
+    leaves = [error]
+    while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):
+        leaves = [inner for leaf in leaves for inner in (leaf.exceptions if isinstance(leaf, BaseExceptionGroup) else [leaf])]
+    for leaf in leaves:
+        own = str(leaf) if type(leaf).__module__.startswith("chassis.") or isinstance(leaf, SystemExit) else ""
+        structlog.get_logger("hotline").critical(
+            "the process ends", because=own, exc_info=(type(leaf), leaf, leaf.__traceback__ or trail)
+        )
 
 
 def _trace_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
