@@ -131,7 +131,7 @@ def forgotten(_: Any, context: Mapping[str, Any]) -> None:
     structlog.get_logger("hotline.asyncio").error("a task failed unasked", exc_info=context.get("exception"))
 
 
-def _last_words(kind: type[BaseException], error: BaseException, trail: Any) -> None:
+def _last_words(_: type[BaseException], error: BaseException, trail: Any) -> None:
     """Why the process ends. Only our own exceptions speak for themselves: they are written to quote no value."""
     leaves = [error]
     while any(isinstance(leaf, BaseExceptionGroup) for leaf in leaves):

@@ -9,6 +9,7 @@ from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
+from chassis.parked import parked_board
 from chassis.reaction import Reaction
 from chassis.relay import relay
 from chassis.service import Loop, Parts
@@ -28,9 +29,11 @@ def commands_of(
 
 
 def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
-    """The REST side; add the routes, then call `document()`."""
+    """The REST side, what is parked among it; add the routes, then call `document()`."""
     key = key_from(parts.settings.fingerprint_key_file)
-    return Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
+    api = Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
+    parked_board(api, parts.pool)
+    return api
 
 
 def loops_of(

@@ -1,7 +1,10 @@
 """What the pages say is there is there: links, paths, quotes, commands, settings, words."""
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -85,6 +88,41 @@ def test_each_of_the_ten_concepts_has_its_file_and_quotes_it_word_for_word():
         before, quote = re.fullmatch(r"(.*?)^```\w+\n(.*?)^```$.*", section, re.MULTILINE | re.DOTALL).groups()
         files = [ROOT / word for word in in_backticks(before.rstrip().rpartition("\n")[2]) if looks_like_a_path(word)]
         assert any(quote in file.read_text(encoding="utf-8") for file in files if file.is_file()), section.partition("\n")[0]
+
+
+FOLLOWED = """
+from datetime import date
+from typing import Annotated
+from contracts import cases, codes
+from contracts.codes import Code, Level
+from contracts.shapes import Addressee
+from services.cases import test_closing
+from services.cases.domain import closing
+from tests.test_docs import recipe
+
+known = codes.entries
+codes.entries = lambda name: {"visit": None} if name == "follow_up_kind" else known(name)
+names = {**vars(cases), **vars(test_closing), **vars(closing), **globals(), "__name__": "recipe"}
+exec("\\n\\n".join(code for file, code in recipe() if code.startswith(("class", "@decide", "def test"))), names)
+next(value for name, value in names.items() if name.startswith("test_a_follow_up"))()
+"""
+
+
+def recipe():
+    """The blocks of the recipe, each with the file that is named above it."""
+    page = (ROOT / "docs" / "how-to-add-a-command-and-an-event.md").read_text(encoding="utf-8")
+    file, found = "", []
+    for named, code in re.findall(r"(?:^`([\w/.]+)`\n\n)?^```(?:python|yaml)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        file = named or file
+        found.append((file, code))
+    return found
+
+
+def test_the_recipe_for_a_command_and_an_event_works_as_it_stands_on_the_page():
+    """In a process of its own: what it registers must not stay."""
+    assert 30 >= sum(bool(line.strip()) for file, code in recipe() if "histories" not in file for line in code.splitlines())
+    done = subprocess.run([sys.executable, "-c", FOLLOWED], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
 
 
 def test_the_page_on_running_names_every_setting_and_no_other():

@@ -1,4 +1,4 @@
-"""Worklists, the breach board, what is parked, and the instant of a time of day. No personal field, so no read is recorded."""
+"""Worklists, the breach board, and the instant of a time of day. No personal field, so no read is recorded."""
 
 import base64
 import json
@@ -53,10 +53,7 @@ UNDELIVERABLE = (
     "SELECT m.id, m.addressee, w.id AS about, w.kind, w.position, w.lead FROM work m JOIN belongs b ON b.stream = m.id"
     " JOIN work w ON w.id = b.to_stream WHERE m.kind = 'message' AND NOT m.done AND NOT w.done ORDER BY m.position LIMIT 200"
 )
-PARKED = (
-    "SELECT topic, position, stream, headers ->> 'ce_type' AS type, reason, parked_at FROM parked"
-    " ORDER BY parked_at, topic, position"
-)
+PARKED = "SELECT count(*) AS parked FROM parked"
 
 
 class Asked:
@@ -119,7 +116,7 @@ def allowed(actor: Actor, view: str, relations: set[str] | None = None) -> tuple
 
 
 def boards(api: Api, pool: AsyncConnectionPool) -> None:
-    """`GET /projections/v1/{worklists/…,breaches,parked,instants}`."""
+    """`GET /projections/v1/{worklists/…,breaches,instants}`."""
 
     async def worklist(request: Request, scope: Scope, asked: Page) -> JSONResponse:
         """What is open, soonest due first: one's own, the whole line's, a commune's or a province's."""
@@ -136,14 +133,8 @@ def boards(api: Api, pool: AsyncConnectionPool) -> None:
         if mine["all"]:
             async with pool.connection() as db:
                 body["undeliverable"] = [_undeliverable(row) for row in await _rows(db, UNDELIVERABLE, {})]
-                body["parked"] = len(await _rows(db, PARKED, {}))
+                body |= (await _rows(db, PARKED, {}))[0]
         return asked.answer(body, quoted, rows, ("breached_since", "stream", "clock"))
-
-    async def parked(request: Request) -> JSONResponse:
-        """What the views could not digest, with the reason."""
-        allowed(await api.actor(request), "parked")
-        async with pool.connection() as db:
-            return JSONResponse({"items": [plain(row) for row in await _rows(db, PARKED, {})]})
 
     async def instant(request: Request, at: Annotated[str, Query()]) -> JSONResponse:
         """The instant of a time of day: per log the last position recorded by then."""
@@ -152,7 +143,7 @@ def boards(api: Api, pool: AsyncConnectionPool) -> None:
         quoted = instants.text(vector)
         return JSONResponse({"at": at, "instant": quoted, "positions": dict(vector)}, headers={"Hotline-Instant": quoted})
 
-    for path, handle in (("worklists/{scope}", worklist), ("breaches", breaches), ("parked", parked), ("instants", instant)):
+    for path, handle in (("worklists/{scope}", worklist), ("breaches", breaches), ("instants", instant)):
         api.app.get(f"/projections/v1/{path}", name=handle.__name__, responses=PROBLEMS, response_model=None)(handle)
 
 
