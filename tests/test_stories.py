@@ -22,9 +22,8 @@ async def test_every_check_of_the_demo_holds(tmp_path):
         await played(demo, tmp_path)
 
 
-async def test_stories_are_played_one_after_the_other_at_their_own_instants_and_again(tmp_path):
+async def test_stories_are_played_one_after_the_other_at_their_own_instants(tmp_path):
     emergency, silence = load(find("S01")), load(find("S02"))
     async with own_stack(emergency, tmp_path, environment="test"):
         await played(emergency, tmp_path)
         await played(silence, tmp_path)
-        await played(emergency, tmp_path)
