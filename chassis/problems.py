@@ -114,5 +114,5 @@ def plain(value: Any) -> Any:  # noqa: PLR0911 - one line a kind of value
     if isinstance(value, (set, frozenset)):
         return sorted(plain(item) for item in value)
     if hasattr(value, "isoformat"):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")  # as pydantic writes instants
     return str(value) if isinstance(value, UUID) else value

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from opentelemetry import metrics
 
-from chassis.kafka import headers_of, topic_of
+from chassis.kafka import headers_of, row_of, topic_of
 from chassis.log import Log
 
 log_ = structlog.get_logger("hotline.relay")
@@ -24,10 +25,14 @@ class TopicAheadError(Exception):
     """The topic tells more than the log holds: the log was restored from an old backup, or rewritten. A person must look."""
 
 
+class SomebodyElseWrote(KafkaError):
+    """The topic does not end where this relay left it: another one tells it too, or it was emptied. Starting over puts it right."""
+
+
 async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
     """Runs until cancelled; calls `up` once it works. Raises a transient error to be started again, TopicAheadError to end all."""
     topic = TopicPartition(topic_of(log.name), 0)
-    position = await last_told(topic, kafka)
+    position, end = await last_told(topic, kafka)
     if position > (head := await log.head()):
         raise TopicAheadError(
             f"the topic is at {position} but the log at {head}: restored from an old backup? first missing: {head + 1}"
@@ -56,16 +61,19 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
                     )
                     for row in rows
                 ]
-                await asyncio.gather(*sends)
+                placed = await asyncio.gather(*sends)
             position = rows[-1].position
             told.set(position, {"log": log.name})
+            if (placed[0].offset, placed[-1].offset) != (end, end + len(rows) - 1):
+                raise SomebodyElseWrote
+            end += len(rows)
     finally:
         async with asyncio.timeout(PATIENCE):
             await producer.stop()
 
 
-async def last_told(topic: TopicPartition, kafka: str) -> int:
-    """The greatest position in the topic; 0 for an empty one."""
+async def last_told(topic: TopicPartition, kafka: str) -> tuple[int, int]:
+    """The greatest position in the topic, 0 for an empty one, and the offset at which it ends. What strangers wrote tells nothing."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()
     try:
@@ -78,8 +86,9 @@ async def last_told(topic: TopicPartition, kafka: str) -> int:
             async with asyncio.timeout(PATIENCE):
                 while await consumer.position(topic) < end:
                     for record in (await consumer.getmany(topic, timeout_ms=500)).get(topic, []):
-                        told_at = dict(record.headers).get("ce_id", b"")
-                        last = max(last, int(told_at) if told_at.isdigit() else 0)  # a stranger's record tells no position
-        return last
+                        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+                        row = row_of(headers, b"")
+                        last = max(last, row.position if row else 0)
+        return last, end
     finally:
         await consumer.stop()

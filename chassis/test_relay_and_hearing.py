@@ -19,11 +19,11 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Commands
 from chassis.hearing import Ears
-from chassis.kafka import headers_of, topic_of
+from chassis.kafka import headers_of, row_of, topic_of
 from chassis.log import Log, Row
 from chassis.mapper import FactMapper, Recorded
 from chassis.reaction import Reaction
-from chassis.relay import TopicAheadError, relay
+from chassis.relay import SomebodyElseWrote, TopicAheadError, relay
 from contracts.kernel import Command, Fact, Refused
 from contracts.rules import LAW
 
@@ -160,7 +160,17 @@ class Topic:
         await until(there)
 
     async def positions(self):
-        return [int(dict(record.headers)["ce_id"]) for record in await self.records()]
+        """Of its records that a relay wrote."""
+        told = [{name: value.decode() for name, value in record.headers} for record in await self.records()]
+        return [told_row.position for headers in told if (told_row := row_of(headers, b""))]
+
+    async def tells(self, position):
+        """Wait until it tells this position."""
+
+        async def there():
+            return position in await self.positions()
+
+        await until(there)
 
     async def empty(self):
         await self.admin.delete_records({self.partition: RecordsToDelete(before_offset=-1)})
@@ -315,18 +325,38 @@ async def test_a_relay_that_starts_again_goes_on_where_the_topic_ends(world):
     assert [1, 2, 3] == await topic.positions()
 
 
-async def test_two_relays_at_once_repeat_but_first_occurrences_are_in_order_without_a_gap(world):
+async def test_two_relays_at_once_notice_each_other_and_first_occurrences_stay_in_order_without_a_gap(world):
     topic = await world.topic()
     log = await world.log(topic.log)
-    await say(log, *(f"w{n}" for n in range(30)))
-    async with relaying(log, topic), relaying(log, topic):
-        await say(log, *(f"x{n}" for n in range(30)))
-        await until(lambda: _told_twice(topic, 60))
-    assert list(range(1, 61)) == list(dict.fromkeys(await topic.positions()))
+    noticed = 0
+
+    async def zombie():
+        nonlocal noticed
+        while True:
+            try:
+                await relay(log, topic.kafka, lambda: None)
+            except SomebodyElseWrote:
+                noticed += 1
+
+    await say(log, *(f"w{n}" for n in range(10)))
+    async with running(zombie()), running(zombie()):
+        for n in range(10):
+            await say(log, f"x{n}", f"y{n}")
+            await topic.tells(12 + 2 * n)
+    assert noticed
+    assert list(range(1, 31)) == list(dict.fromkeys(await topic.positions()))
 
 
-async def _told_twice(topic, position):
-    return 2 == (await topic.positions()).count(position)
+async def test_a_relay_that_finds_somebody_else_writing_its_topic_starts_over(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two")
+    with pytest.raises(SomebodyElseWrote):
+        async with relaying(log, topic) as task:
+            await topic.tells(2)
+            await topic.stranger()
+            await say(log, "three")
+            await asyncio.wait([task], timeout=20)
 
 
 async def test_an_emptied_topic_is_refilled_from_the_first_position(world):
@@ -376,10 +406,11 @@ async def test_a_strangers_record_at_the_end_keeps_no_relay_from_going_on(world)
         await topic.holds(1)
     await topic.stranger()
     await topic.stranger(ce_id="seven")
+    await topic.stranger(ce_id="7", ce_type="spoken.Said")
     await say(log, "two")
     async with relaying(log, topic):
-        await topic.holds(4)
-    assert [b"1", None, b"seven", b"2"] == [dict(record.headers).get("ce_id") for record in await topic.records()]
+        await topic.holds(5)
+    assert [b"1", None, b"seven", b"7", b"2"] == [dict(record.headers).get("ce_id") for record in await topic.records()]
 
 
 # Hearing

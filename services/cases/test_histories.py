@@ -15,16 +15,16 @@ from chassis.mapper import FactMapper, Recorded
 from contracts.cases import (
     CaseClosed,
     CaseFact,
+    CaseOpened,
     ClockBreached,
     ClockMet,
-    ClockRecomputed,
     ClockStarted,
     ClockWaived,
     DetailedAssessmentRecorded,
     EmergencyMeasureApplied,
+    EmergencyMeasureEnded,
     HandOffNoted,
     InterventionClosed,
-    LogCreated,
     PlanApproved,
     PlanSubmitted,
     ReviewRecorded,
@@ -287,5 +287,16 @@ class AnyCaseUnderDemoRules(AnyCase):
 def test_on_every_prefix_of_any_history_the_promises_of_a_case_hold(machine):
     REACHED.clear()
     run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=40, deadline=None, database=None))
-    told_by_others_or_later = {ClockRecomputed, LogCreated}
-    assert set(CaseFact.__subclasses__()) - told_by_others_or_later == REACHED, "the histories are too tame to prove anything"
+    spoken_of = {CaseOpened, HandOffNoted, DetailedAssessmentRecorded, EmergencyMeasureApplied, EmergencyMeasureEnded}
+    spoken_of |= {
+        PlanSubmitted,
+        PlanApproved,
+        ReviewRecorded,
+        InterventionClosed,
+        CaseClosed,
+        ClockStarted,
+        ClockMet,
+        ClockBreached,
+        ClockWaived,
+    }
+    assert set() == spoken_of - REACHED, "the histories are too tame to prove anything"
