@@ -26,6 +26,4 @@ def parked_board(api: Api, pool: AsyncConnectionPool) -> None:
             rows = await (await db.cursor(row_factory=dict_row).execute(_PARKED)).fetchall()
         return JSONResponse({"items": [plain(row) for row in rows]})
 
-    api.app.get(f"/{api.service}/v1/parked", name="parked", summary="What could not be digested", response_model=None)(
-        parked
-    )
+    api.app.get(f"/{api.service}/v1/parked", name="parked", summary="What could not be digested", response_model=None)(parked)

@@ -5,6 +5,7 @@ without a gap, and hearers act on exactly the next position.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from chassis.log import Log
 
 log_ = structlog.get_logger("hotline.relay")
 told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
-BATCH, PATIENCE, ASK_EVERY = 500, 15.0, 2.0  # records, then seconds
+BATCH, PATIENCE, ASK_EVERY = 500, 5.0, 2.0  # records, then seconds
 
 
 class TopicAheadError(Exception):
@@ -68,8 +69,9 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
                 raise SomebodyElseWrote
             end += len(rows)
     finally:
-        async with asyncio.timeout(PATIENCE):
-            await producer.stop()
+        with contextlib.suppress(TimeoutError):  # what it still holds is told again by the next one
+            async with asyncio.timeout(1):
+                await producer.stop()
 
 
 async def last_told(topic: TopicPartition, kafka: str) -> tuple[int, int]:

@@ -75,6 +75,7 @@ def _pool(uri: str, smallest: int, largest: int) -> AsyncConnectionPool:
         max_size=largest,
         max_waiting=200,  # beyond that a request is told to try again, instead of queueing for ever
         timeout=3,
+        reconnect_timeout=1,  # then the next request tries anew: waiting twice as long each time would make an outage last longer
         open=False,
         check=AsyncConnectionPool.check_connection,
         kwargs={"autocommit": True, "options": OPTIONS},  # the append is its whole transaction
@@ -142,7 +143,9 @@ class Service:
         while True:
             try:
                 await loop(works)
-            except TRANSIENT as problem:
+            except (*TRANSIENT, asyncio.CancelledError) as problem:
+                if isinstance(problem, asyncio.CancelledError) and _is_ending():
+                    raise
                 self.down.add(name)
                 pause = next(waits)
                 log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
@@ -182,6 +185,12 @@ class Service:
         for path, answer in (("/healthz", alive), ("/readyz", ready), ("/metrics", metrics)):
             app.get(path, include_in_schema=False)(answer)
             app.get(prefix + path, include_in_schema=False)(answer)
+
+
+def _is_ending() -> bool:
+    """Is this very task asked to end? aiokafka lets cancellations of tasks of its own escape, and a loop would end unseen by them."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 class _Server(uvicorn.Server):

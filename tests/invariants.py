@@ -39,13 +39,13 @@ class Answered(NamedTuple):
 class Snapshot:
     """Everything that is written, at one instant at which nothing moves.
 
-    logs: log → its events from position 1. commands: log → command id → positions. topics: log → (`ce_id`, value) of each record.
-    heard: (service, log) → position. parked: (service, log, position). answered: what people were promised.
+    logs: log → its events from position 1. commands: log → command id → positions. topics: log → (position, value) of each record
+    that a relay wrote. heard: (service, log) → position. parked: (service, log, position). answered: what people were promised.
     """
 
     logs: Mapping[str, list[Recorded]]
     commands: Mapping[str, Mapping[UUID, range]]
-    topics: Mapping[str, list[tuple[str | None, bytes]]]
+    topics: Mapping[str, list[tuple[int, bytes]]]
     heard: Mapping[tuple[str, str], int]
     parked: set[tuple[str, str, int]]
     answered: list[Answered]
@@ -147,13 +147,12 @@ def what_was_answered_is_there_exactly_once(snapshot: Snapshot) -> Iterator[str]
 
 
 def a_topic_tells_its_log_from_the_first_position_on(snapshot: Snapshot) -> Iterator[str]:
-    """First occurrences are 1..N, in order, byte for byte; repeats are the same bytes; what strangers wrote counts for nothing."""
+    """First occurrences are 1..N in order, and every record is its row, byte for byte."""
     for log, records in snapshot.topics.items():
-        told_at = [(int(at), value) for at, value in records if at and at.isdigit()]
-        first = dict(reversed(told_at))
-        if list(dict.fromkeys(at for at, _ in told_at)) != list(range(1, len(snapshot.logs[log]) + 1)):
-            yield f"first occurrences in the topic of {log} are not 1..{len(snapshot.logs[log])}"
-        if any(value != snapshot.logs[log][at - 1].state for at, value in first.items()) or set(told_at) != set(first.items()):
+        states = [event.state for event in snapshot.logs[log]]
+        if list(dict.fromkeys(position for position, _ in records)) != list(range(1, len(states) + 1)):
+            yield f"first occurrences in the topic of {log} are not 1..{len(states)}"
+        if any(states[position - 1 : position] != [value] for position, value in records):
             yield f"the topic of {log} tells other bytes than the log"
 
 
@@ -183,13 +182,11 @@ def every_cause_chain_ends_at_a_contact_a_persons_command_or_a_clock(snapshot: S
     """Causes are recorded before their effects, so whoever checks each link has checked the chain."""
     for events in snapshot.logs.values():
         for event in events:
-            kind, _, rest = event.meta["cause"].partition(":")
-            if kind in snapshot.logs:
-                cause = snapshot.logs[kind][int(rest) - 1] if 0 < int(rest) <= len(snapshot.logs[kind]) else None
-                if cause is None or cause.recorded_at > event.recorded_at:
-                    yield f"{event.cause} is caused by {event.meta['cause']}, which was not recorded before it"
-            elif kind not in BEGINNINGS:
-                yield f"{event.cause} has the cause {event.meta['cause']!r}"
+            cause = _cause(snapshot, event)
+            if cause and cause.recorded_at > event.recorded_at:
+                yield f"{event.cause} was recorded before its cause {cause.cause}"
+            if not cause and event.meta["cause"].partition(":")[0] not in BEGINNINGS:
+                yield f"{event.cause} has the cause {event.meta['cause']!r}, which nobody knows"
 
 
 def effects_carry_the_correlation_of_their_cause(snapshot: Snapshot) -> Iterator[str]:
@@ -199,9 +196,15 @@ def effects_carry_the_correlation_of_their_cause(snapshot: Snapshot) -> Iterator
             first = own[0]
             if any(event.meta["correlation"] != first.meta["correlation"] for event in own):
                 yield f"{first.cause} begins a stream with several correlations"
-            log, _, position = first.meta["cause"].partition(":")
-            if log in snapshot.logs and first.meta["correlation"] != snapshot.logs[log][int(position) - 1].meta["correlation"]:
-                yield f"{first.cause} does not carry the correlation of {first.meta['cause']}"
+            cause = _cause(snapshot, first)
+            if cause and first.meta["correlation"] != cause.meta["correlation"]:
+                yield f"{first.cause} does not carry the correlation of {cause.cause}"
+
+
+def _cause(snapshot: Snapshot, event: Recorded) -> Recorded | None:
+    """The event that caused this one; None for what a person, a clock or the world caused."""
+    log, _, position = event.meta["cause"].partition(":")
+    return next(iter(snapshot.logs[log][int(position) - 1 :][:1]), None) if log in snapshot.logs else None
 
 
 # -- the law of the line (catalogue §8) ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import psycopg
 import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from chassis.kafka import topic_of
+from chassis.kafka import row_of, topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from deploy.local.oidc import USERS
@@ -133,14 +133,16 @@ class Line:
 
     # -- what is written ---------------------------------------------------------------------------------------------------------
 
-    def database(self, name: str) -> psycopg.Connection[Any]:
-        """As the superuser; opened anew when the server was gone."""
-        if name not in self._databases or self._databases[name].closed:
-            self._databases[name] = psycopg.connect(self.stack.postgres.uri(name), autocommit=True)
-        return self._databases[name]
-
     def rows(self, database: str, query: str, *args: Any) -> list[tuple[Any, ...]]:
-        return self.database(database).execute(query, args).fetchall()
+        """As the superuser; over a new connection where the server was gone meanwhile."""
+        for _ in range(2):
+            if database not in self._databases or self._databases[database].closed:
+                self._databases[database] = psycopg.connect(self.stack.postgres.uri(database), autocommit=True)
+            try:
+                return self._databases[database].execute(query, args).fetchall()
+            except psycopg.OperationalError:
+                self._databases[database].close()
+        raise AssertionError(f"{database} does not answer")
 
     def log(self, name: str) -> list[Recorded]:
         """Everything in a log, from position 1; sealed fields stay sealed."""
@@ -223,8 +225,8 @@ class Line:
                 return Snapshot(logs, commands, topics, heard, parked, list(self.answered))
 
 
-async def records_of(bootstrap: str) -> dict[str, list[tuple[str | None, bytes]]]:
-    """Every record of every topic, in order: what stands in its header `ce_id`, and its value."""
+async def records_of(bootstrap: str) -> dict[str, list[tuple[int, bytes]]]:
+    """Every record of every topic that a relay wrote, in order: its position and its value."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:
@@ -233,12 +235,12 @@ async def records_of(bootstrap: str) -> dict[str, list[tuple[str | None, bytes]]
         ends = await consumer.end_offsets(list(partitions))
         for partition, offset in (await consumer.beginning_offsets(list(partitions))).items():
             consumer.seek(partition, offset)
-        found: dict[str, list[tuple[str | None, bytes]]] = {log: [] for log in SERVICES}
+        found: dict[str, list[tuple[int, bytes]]] = {log: [] for log in SERVICES}
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             for partition, records in (await consumer.getmany(timeout_ms=200)).items():
                 for record in records:
-                    told_at = dict(record.headers).get("ce_id")
-                    found[partitions[partition]].append((told_at and told_at.decode(), record.value))
+                    row = row_of({name: value.decode("utf-8", "replace") for name, value in record.headers}, record.value)
+                    found[partitions[partition]] += [(row.position, row.state)] if row else []
         return found
     finally:
         await consumer.stop()

@@ -39,7 +39,10 @@ async def intake(postgres, tmp_path_factory):
     home = tmp_path_factory.mktemp("channels")
     async with desk(postgres, "intake", home) as api, desk(postgres, "intake", home, role="worker") as worker:
         reading = asyncio.create_task(worker.service.loops["inbox"](lambda: None))
-        with psycopg.connect(postgres.uri("intake"), autocommit=True) as db, psycopg.connect(postgres.uri("keys"), autocommit=True) as keys:
+        with (
+            psycopg.connect(postgres.uri("intake"), autocommit=True) as db,
+            psycopg.connect(postgres.uri("keys"), autocommit=True) as keys,
+        ):
             it = SimpleNamespace(http=api.http, log=worker.parts.log, worker=worker, db=db, keys=keys, reading=reading)
             yield it
         it.reading.cancel()
@@ -88,7 +91,11 @@ def row(intake, id_):
     query = "SELECT state, reason, repeats, conflicts, box, person FROM inbox WHERE id = %s"
     found = intake.db.execute(query, [id_]).fetchall()
     assert len(found) <= 1
-    return SimpleNamespace(**dict(zip(("state", "reason", "repeats", "conflicts", "box", "person"), found[0], strict=True))) if found else None
+    return (
+        SimpleNamespace(**dict(zip(("state", "reason", "repeats", "conflicts", "box", "person"), found[0], strict=True)))
+        if found
+        else None
+    )
 
 
 async def read(intake, id_):

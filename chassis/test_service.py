@@ -1,0 +1,71 @@
+"""The loops of a process: two kinds of failure and no third, and no loop that ends unseen."""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
+
+from chassis.service import Service
+from chassis.transient import StoreGone
+
+pytestmark = pytest.mark.anyio
+
+
+class Scripted:
+    """A loop that fails as told, try by try, and then works until it is cancelled."""
+
+    def __init__(self, *failures):
+        self.failures, self.tries, self.works = list(failures), 0, asyncio.Event()
+        self.service = Service(None, None, down={"loop"})
+        self.down_at_each_try = []
+
+    async def run(self, up):
+        self.tries += 1
+        self.down_at_each_try.append(set(self.service.down))
+        if self.failures:
+            raise self.failures.pop(0)
+        up()
+        self.works.set()
+        await asyncio.Event().wait()
+
+    def start(self):
+        return asyncio.create_task(self.service._keep("loop", self.run))
+
+
+async def until_it_works(loop):
+    with capture_logs() as said:
+        task = loop.start()
+        await asyncio.wait_for(loop.works.wait(), 10)
+    return task, said
+
+
+@pytest.mark.parametrize("failure", [StoreGone("gone"), KafkaConnectionError(), ConnectionError(), TimeoutError()])
+async def test_a_transient_failure_restarts_the_loop_and_the_process_is_not_ready_meanwhile(failure):
+    loop = Scripted(failure, failure)
+    task, said = await until_it_works(loop)
+    assert (3, [{"loop"}] * 3, set()) == (loop.tries, loop.down_at_each_try, loop.service.down)
+    assert ["a loop is down"] * 2 == [line["event"] for line in said]
+    task.cancel()
+
+
+async def test_a_cancellation_that_a_library_lets_escape_does_not_end_the_loop_unseen():
+    """aiokafka's consumer raises it from `stop()` once the broker was away for some seconds."""
+    loop = Scripted(asyncio.CancelledError())
+    task, said = await until_it_works(loop)
+    assert (2, ["CancelledError"]) == (loop.tries, [line["error"] for line in said])
+    task.cancel()
+
+
+async def test_a_loop_ends_when_the_process_does():
+    loop = Scripted()
+    task, _ = await until_it_works(loop)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert 1 == loop.tries
+
+
+async def test_any_other_failure_ends_the_process():
+    with pytest.raises(ZeroDivisionError):
+        await Scripted(ZeroDivisionError()).start()

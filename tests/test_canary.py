@@ -1,0 +1,353 @@
+"""Canaries: an invented mark in every personal field and through every channel, driven through the running line, then looked for in
+everything the line leaves behind: 0 hits, in every spelling in which bytes hide.
+
+What may hold a plain word in this slice: process memory, and answers to those who may read. No file, table, topic, log, trace, metric
+or mail of ours. One folder below the stack is not ours: the mail server that plays the world keeps the mail it was given for the line.
+"""
+
+import base64
+import json
+import smtplib
+import unicodedata
+from email.message import EmailMessage
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote, quote_plus
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import yaml
+
+from contracts.ids import case_of
+from contracts.references import reference
+from deploy.local.environment import HERE, ZALO_APP_ID
+from deploy.local.smtp import OWN_DOMAIN
+from deploy.local.stack import ROLES, SERVICES
+from tests.line import COMMUNE, MAIL, OTHER_COMMUNE, PROVINCE, call, child, eventually, link_in, report, screening
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+REGISTER = Path(__file__).parents[1] / "contracts" / "register.yaml"
+MARK, BARE = "Ốc Bươu Đỏ", "Oc Buou Do"
+"""Stands in every personal value below and nowhere else in the world; BARE is what is left of it without diacritics."""
+CLEAR = "Thuyền Giấy Vàng"
+"""The control: stands in `office`, which the contracts leave clear, so the same search must find it."""
+ADDRESS = "truc@canary-mau.example"
+"""Where an agency's mail goes: known to the mail server, sealed with us."""
+CODES = {"online", "relation_to_child", "sex", "relation", "language"}
+"""Personal fields that take a code or a truth value and can carry no mark."""
+LINES_OWN_MAILBOX = f"tongdai@{OWN_DOMAIN}"
+
+
+def mark(field):
+    return f"{MARK} {field}"
+
+
+def spellings(word):
+    """Name → the bytes under which a word may lie somewhere."""
+    bare = "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter)).replace("Đ", "D")
+    texts = {"as it is": word, "without diacritics": bare, "decomposed": unicodedata.normalize("NFD", word)}
+    texts |= {f"{name}, small": text.lower() for name, text in texts.items()}
+    found = {f"{name}, {kind}": text.encode(kind) for name, text in texts.items() for kind in ("utf-8", "utf-16-le", "utf-16-be")}
+    raw = word.encode()
+    found |= {"hex": raw.hex().encode(), "HEX": raw.hex().upper().encode(), "JSON": json.dumps(word)[1:-1].encode()}
+    found |= {"URL": quote(word).encode(), "form": quote_plus(word).encode()}
+    for shift in range(3):  # three ways in which base 64 may cut it
+        coded = base64.b64encode(b"\0" * shift + raw)
+        found[f"base 64 from byte {shift}"] = coded[-(-4 * shift // 3) : (shift + len(raw)) * 4 // 3]
+    return found
+
+
+def hits(contents, word):
+    """(where, spelling) of every place where the word lies."""
+    wanted = spellings(word).items()
+    return [(str(where), name) for where, content in contents for name, spelled in wanted if spelled in content]
+
+
+# -- what is said --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def left(line):
+    """A case from call to closure, a Zalo message, a mail and much that is refused, all of it marked, at rest on the disk."""
+    s = SimpleNamespace(refused=[], used=set())
+    record(line, s)
+    protect(line, s)
+    write_in(line, s)
+    refuse(line, s)
+    line.rest()
+    flush(line)
+    return s
+
+
+def marked(s, fact, *fields):
+    """Marks for these fields of a fact, remembered as used."""
+    s.used |= {(fact, field) for field in fields}
+    return {field.rpartition(".")[2]: mark(f"{fact}.{field}") for field in fields}
+
+
+def record(line, s):
+    contacts = [{"channel": "email", "address": ADDRESS, "hours": mark("contacts")}]
+    body = {"role": "provider", "place": PROVINCE, "label": "Nơi hỗ trợ (mẫu)", "valid_from_on": "2025-07-01", "contacts": contacts}
+    line.done("/referrals/v1/agencies", body, "GS-01")
+    eventually(lambda: line.rows("referrals", "SELECT FROM agency WHERE role = 'provider'"))
+    s.used.add(("AgencyRegistered", "contacts"))
+    said = marked(s, "ContactReceived", "handle", "text") | {"files": [mark("files")]}
+    sneaky = {"baggage": f"name={quote(MARK)}", "tracestate": f"h111={BARE}", "user_agent": BARE}
+    s.contact = line.post("/intake/v1/contacts", call(line, **said), **sneaky).raise_for_status().json()
+    path = f"/intake/v1/contacts/{s.contact['id']}"
+    line.done(f"{path}/classification", {"kind": "report", "tier": "case", "topics": [mark("topics")]})
+    s.used |= {("ContactReceived", "files"), ("ContactClassified", "topics")}
+    words = [
+        "name",
+        "birth",
+        "marks",
+        "personal_id",
+        "address",
+        "school",
+        "ethnicity",
+        "state",
+        "household",
+        "setting",
+        "narrative",
+    ]
+    lists = ["groups", "concerns", "grounds"]
+    about = {each: mark(f"child.{each}") for each in words} | {each: [mark(f"child.{each}")] for each in lists}
+    s.used |= {("ReportReceived", f"children[].{each}") for each in (*words, *lists)}
+    s.child = child(online=True, **about)
+    alleged = {"person_id": str(uuid4()), "relation_to_child": "father", "sex": "male"}
+    alleged |= marked(s, "ReportReceived", *(f"alleged[].{each}" for each in ("name", "age", "address", "note")))
+    informant = {"person_id": str(uuid4()), "agrees_to_be_named": False, "relation": "neighbour"}
+    informant |= marked(s, "ReportReceived", *(f"informant.{each}" for each in ("name", "phone", "address")))
+    form = report(line, s.contact, s.child, commune=OTHER_COMMUNE, alleged=[alleged], informant=informant)
+    s.record = line.done("/intake/v1/records", form)
+    note = {"child_id": s.child["child_id"]} | marked(s, "ReportScreened", "children[].note")
+    path = f"/intake/v1/records/{s.record['id']}/screening"
+    line.done(path, screening(OTHER_COMMUNE, children=[note]), seen=s.record["version"])
+    s.case = f"/cases/v1/cases/{case_of(UUID(s.record['id']), UUID(s.child['child_id']))}"
+
+
+def protect(line, s):
+    sent = line.fact("referrals.ReferralSent", of__record_id=s.record["id"], of__kind="handover")
+    words = [{"child_id": s.child["child_id"]} | marked(s, "AttemptRecorded", "words[].text")]
+    tried = {"via": "phone", "to": "trực ban", "result": "no_answer", "words": words}
+    line.done(f"/referrals/v1/referrals/{sent.stream}/attempts", tried)
+    link = link_in(line.mail(MAIL["commune_pc", OTHER_COMMUNE][0], reference("H", sent.position)))
+    s.token = link.rpartition("/")[2]
+    line.http.get(link, headers={"user-agent": BARE})
+    taker = marked(s, "ReferralAcknowledged", "name", "phone") | {"office": CLEAR}
+    assert "Đã tiếp nhận" in line.http.post(link, data=taker, headers={"user-agent": BARE}).text
+    line.fact("intake.CaseLinked", s.record["id"])
+    police = {"role": "police", "place": COMMUNE}
+    eventually(lambda: line.state(s.case)["hand_offs"].values() and len(line.state(s.case)["hand_offs"]) == 3)
+    measure = {"measure": "shelter", "by": police, "applied_at": line.now().isoformat()}
+    line.done(f"{s.case}/emergency-measures", measure | marked(s, "EmergencyMeasureApplied", "place", "note"), "CAX-99801")
+    answers = [{"row": "form03.harm.severity", "level": "high", "note": mark("form03")}]
+    assessed = {"form": "form03@2017-07-01", "level": "high", "answers": answers}
+    assessed |= marked(s, "DetailedAssessmentRecorded", "child_wishes", "family_wishes", "needs")
+    line.done(f"{s.case}/detailed-assessments", assessed, "CB-99803")
+    item = {"item": 1, "service": "medical", "provider": {"role": "provider", "place": PROVINCE}, "due_on": "2030-01-15"}
+    plan = {"items": [item], "review_on": "2030-02-01"} | marked(s, "PlanSubmitted", "goals", "activities")
+    plan = line.done(f"{s.case}/plans", plan, "CB-99803")
+    s.salt = plan["told"][0]["fact"]["salt"]
+    decision = {"digest": plan["state"]["plan"]["digest"], "decision_no": "01/QĐ"}
+    line.done(f"{s.case}/plan-approvals", decision, "CT-99803", seen=plan["version"])
+    service = f"/referrals/v1/referrals/{line.fact('referrals.ReferralSent', of__record_id=s.record['id'], of__item=1).stream}"
+    taker = {"via": "phone", "office": "Trực (mẫu)", "taker_id": str(uuid4())} | marked(s, "ReferralAcknowledged", "name", "phone")
+    line.done(f"{service}/acknowledgement", taker)
+    done = [{"child_id": s.child["child_id"]} | marked(s, "ReferralCompleted", "report[].text")]
+    line.done(f"{service}/completion", {"result": "done", "report": done})
+    line.done(
+        f"{s.case}/emergency-endings", {"number": 1, "ended_at": line.now().isoformat(), "because": "danger_over"}, "CAX-99801"
+    )
+    answers = [{"row": "form06.harm.severity", "level": "low", "note": mark("form06")}]
+    line.done(f"{s.case}/reviews", {"form": "form06@2017-07-01", "conclusion": "close", "answers": answers}, "CB-99803")
+    s.used |= {("DetailedAssessmentRecorded", "answers"), ("ReviewRecorded", "answers")}
+    line.rest()  # then the version of the case stands still
+    closing = {"outcome": "goals_met", "revoke": []} | marked(s, "InterventionClosed", "note")
+    closed = line.done(f"{s.case}/intervention-closures", closing, "CT-99803", seen=line.state(s.case)["version"])
+    line.done(f"{s.case}/closure", {"reason": "settled"} | marked(s, "CaseClosed", "note"), "CT-99803", seen=closed["version"])
+
+
+def write_in(line, s):
+    """A Zalo message and a mail, and deliveries whose very ids and names are words."""
+    secret = (HERE / "zalo-oa-secret").read_text(encoding="utf-8").strip()
+    attachment = {"type": "file", "payload": {"name": mark("zalo.file"), "url": f"https://zalo.example/{quote(MARK)}"}}
+    message = {"text": mark("zalo.text"), "msg_id": uuid4().hex, "attachments": [attachment]}
+    usual = {"app_id": ZALO_APP_ID, "sender": {"id": mark("zalo.sender")}, "event_name": "user_send_text", "message": message}
+    for change in ({}, {"message": message | {"msg_id": mark("zalo.id")}}, {"event_name": mark("zalo.event")}):
+        raw = json.dumps(usual | change | {"timestamp": "1773133512000"}, ensure_ascii=False).encode()
+        mac = sha256(ZALO_APP_ID.encode() + raw + b"1773133512000" + secret.encode()).hexdigest()
+        headers = {"x-zevent-signature": f"mac={mac}", "x-zevent-timestamp": "1773133512000"}
+        line.http.post(f"{line.stack.urls['front']}/intake/v1/channels/zalo", content=raw, headers=headers).raise_for_status()
+        s.refused.append(line.http.post(f"{line.stack.urls['front']}/intake/v1/channels/zalo", content=raw))
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = (
+        f"{mark('mail.from')} <ai@nguoi-dan.example>",
+        LINES_OWN_MAILBOX,
+        mark("mail.subject"),
+    )
+    mail["Message-ID"] = f"<{uuid4()}@nguoi-dan.example>"
+    mail.set_content(mark("mail.text"))
+    mail.add_attachment(b"\x89PNG", maintype="image", subtype="png", filename=mark("mail.file.png"))
+    with smtplib.SMTP("127.0.0.1", line.stack.smtp.port) as smtp:
+        smtp.send_message(mail, "ai@nguoi-dan.example", [LINES_OWN_MAILBOX])
+    s.written = eventually(lambda: [e for e in line.facts("intake.ContactReceived") if e.fact.channel == "email"])
+
+
+def refuse(line, s):
+    """Everything that is refused: the words are in the values, the names, the path, the query and the headers."""
+    said = mark("refused")
+    contact = call(line)
+    broken = [
+        {"channel": said},
+        {"received_at": said},
+        {"centre": said},
+        {"caller_id": said},
+        {"text": [said]},
+        {"line": {said: said}},
+    ]
+    s.refused += [line.post("/intake/v1/contacts", contact | each) for each in broken]
+    record = f"/intake/v1/records/{s.record['id']}"
+    s.refused += [
+        line.post(f"{record}/screening", {"decision": said}, seen=1),
+        line.post(f"{s.case}/reviews", {"form": said, "conclusion": said, "answers": said}, "CB-99803"),
+        line.post(
+            f"{s.case}/detailed-assessments",
+            {"form": "form03@2017-07-01", "level": "high", "answers": [], "needs": said},
+            "CB-99803",
+        ),
+        line.post("/referrals/v1/agencies", {"role": said, "contacts": said}, "GS-01"),
+        line.post("/cases/v1/cases/x/plans", {"goals": said}, "CB-99803", idempotency_key=BARE),
+        line.post(f"{s.case}/closure", {"reason": "settled", "note": said}, "CT-99803", seen=BARE),
+        line.get(f"/intake/v1/contacts/{quote(said)}"),
+        line.get(f"/nowhere/v1/{quote(said)}"),
+        line.get(f"/intake/v1/{quote(said)}/{quote(said)}"),
+        line.get(f"/referrals/v1/agencies?role={quote(said)}&place={quote(said)}&on={quote(said)}"),
+        line.get(f"/referrals/v1/acknowledgements/{quote(said)}", None),
+        line.get(f"/projections/v1/cases/{quote(said)}?as_of={quote(said)}", hotline_purpose=BARE),
+        line.get(f"/projections/v1/worklists/mine?after={quote(said)}", hotline_as=BARE),
+        line.get("/projections/v1/worklists/mine", hotline_wait_for=BARE),
+        line.get("/intake/v1/contacts/x", None, authorization=f"Bearer {BARE}"),
+    ]
+
+
+def flush(line):
+    """Nothing of it is only in a buffer: PostgreSQL's pages are written, and every process has told its spans."""
+    with psycopg.connect(line.stack.postgres.uri("postgres"), autocommit=True) as db:
+        db.execute("CHECKPOINT")
+    trace = uuid4().hex
+    for name in (f"{service}{suffix}" for service in SERVICES for suffix in ("", ".worker")):
+        line.http.get(f"{line.stack.urls[name]}/readyz", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    files = [line.stack.home / "traces" / f"{service}-{role}.jsonl" for service in SERVICES for role in ROLES]
+    eventually(lambda: all(trace in file.read_text(encoding="utf-8") for file in files))
+
+
+# -- what is looked through ------------------------------------------------------------------------------------------------------
+
+
+def files_below(folder, *without):
+    """Files with their content. Kafka's index files hold offsets only, and are large and empty."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.suffix.endswith("index")]
+    return [(file.relative_to(folder), file.read_bytes()) for file in files if not any(part in file.parts for part in without)]
+
+
+def tables(line):
+    """Every row of every table as text: what PostgreSQL compresses in its files shows here."""
+    for database in (*SERVICES, "keys"):
+        for (table,) in line.rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+            rows = line.rows(database, f"SELECT t::text FROM {table} t")
+            yield f"{database}.{table}", "\n".join(row for (row,) in rows).encode()
+
+
+def test_every_personal_field_of_the_register_was_said_with_a_mark(left):
+    personal = {(each["fact"], each["field"]) for each in yaml.safe_load(REGISTER.read_text(encoding="utf-8"))}
+    unmarked = {(fact, field) for fact, field in personal - left.used if field.rpartition(".")[2] not in CODES}
+    assert {("PlanSubmitted", "salt"), ("ReferralSent", "digests[].salt")} == unmarked  # ours: the first is looked for by its value
+    assert set() == left.used - personal
+
+
+def test_no_word_is_in_any_file_that_the_line_leaves_behind(line, left):
+    contents = files_below(line.stack.home, LINES_OWN_MAILBOX)
+    looked_at = {str(path).split("/")[0] for path, _ in contents}
+    assert {"postgres", "kafka", "logs", "traces", "smtp", "oidc", "secrets"} <= looked_at
+    assert any("pg_wal" in path.parts for path, _ in contents)
+    assert [] == hits(contents, MARK)
+    assert [] == hits(contents, left.salt)
+
+
+def test_no_word_is_in_any_table(line, left):
+    assert [] == hits(tables(line), MARK)
+
+
+def test_the_same_search_finds_what_the_contracts_leave_clear(line, left):
+    found = {where for where, _ in hits(files_below(line.stack.home), CLEAR)}
+    assert any("postgres/data/base" in where for where in found)
+    assert any("pg_wal" in where for where in found)
+    assert any("kafka/data/hotline.referrals.events.v1-0" in where for where in found)
+    hexed = {where for where, spelling in hits(tables(line), CLEAR) if spelling == "hex"}
+    assert {"referrals.event", "projections.history"} <= hexed
+
+
+def test_the_mail_host_of_the_line_keeps_the_mail_it_was_given_and_nothing_else_does(line, left):
+    kept = files_below(line.stack.smtp.folder / LINES_OWN_MAILBOX)
+    assert hits(kept, MARK)
+
+
+def test_no_mail_that_was_sent_and_no_page_of_metrics_holds_a_word(line, left):
+    sent = files_below(line.stack.smtp.folder, LINES_OWN_MAILBOX)
+    assert any("cau-mau.example" in str(path) for path, _ in sent)
+    words = [(path, b"\n".join([content, *_decoded(content)])) for path, content in sent]
+    assert [] == hits(words, MARK)
+    names = [f"{service}{suffix}" for service in SERVICES for suffix in ("", ".worker")]
+    metrics = [(name, line.http.get(f"{line.stack.urls[name]}/metrics").content) for name in names]
+    assert all(b"hotline" in content or b"python_info" in content for _, content in metrics)
+    assert [] == hits(metrics, MARK)
+
+
+def _decoded(content):
+    """The lines that base 64 or quoted-printable may hide."""
+    import email  # noqa: PLC0415
+    import email.policy  # noqa: PLC0415
+
+    mail = email.message_from_bytes(content, policy=email.policy.default)
+    yield str(mail["Subject"]).encode()
+    yield from (part.get_content().encode() for part in mail.walk() if part.get_content_type() == "text/plain")
+
+
+def test_no_problem_repeats_a_word_of_what_was_refused(left):
+    assert {True} == {400 <= answer.status_code < 500 for answer in left.refused}, [(a.status_code, a.text) for a in left.refused]
+    answers = [(str(answer.request.url), answer.content + str(answer.headers).encode()) for answer in left.refused]
+    told = [(where, content) for where, content in answers if not where.endswith("/front-door")]
+    assert [] == hits(told, MARK)
+
+
+def test_the_address_of_an_agency_is_known_to_the_mail_server_and_to_nobody_else(line, left):
+    contents = files_below(line.stack.home, "smtp")
+    assert [] == hits(contents, ADDRESS)
+    assert [] == hits(tables(line), ADDRESS)
+
+
+def test_the_link_is_in_the_mail_and_in_no_event_log_line_or_trace(line, left):
+    contents = [(path, content) for path, content in files_below(line.stack.home, "smtp")]
+    assert [] == hits(contents, left.token)
+    assert [] == hits(tables(line), left.token)
+
+
+def test_the_marks_are_readable_for_whoever_may_read_them(line, left):
+    path = f"/projections/v1/records/{left.record['id']}"
+    position = f"intake:{left.record['told'][-1]['position']}"
+    assert mark("child.narrative") in line.get(path, hotline_purpose="duty", hotline_wait_for=position).text
+
+
+@pytest.mark.parametrize("spelled", spellings(MARK))
+def test_the_search_finds_every_spelling_wherever_it_is_cut(spelled):
+    content = b"x" * 7 + spellings(MARK)[spelled] + b"y" * 5
+    assert ("there", spelled) in hits([("there", content)], MARK)
+
+
+@pytest.mark.parametrize("shift", range(6))
+def test_the_search_finds_base_64_of_a_text_around_it(shift):
+    content = base64.b64encode(b"a" * shift + f"trước {MARK} sau".encode())
+    assert hits([("there", content)], MARK)
