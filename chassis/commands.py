@@ -146,7 +146,10 @@ def _meta(key: UUID, given: Given, command: Command, call: Call, correlation: st
     }
     if call.seen is not None:
         meta["seen"] = str(call.seen)
-    propagate.inject(meta)  # traceparent, so that one contact is followed through every service
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    if "traceparent" in carrier:  # one contact is followed through every service; tracestate and baggage are a stranger's words
+        meta["traceparent"] = carrier["traceparent"]
     return meta
 
 

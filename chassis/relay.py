@@ -75,7 +75,7 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
 
 
 async def last_told(topic: TopicPartition, kafka: str) -> tuple[int, int]:
-    """The greatest position in the topic, 0 for an empty one, and the offset at which it ends. What strangers wrote tells nothing."""
+    """The greatest position in the topic, 0 for an empty one, and the offset at which it ends. A stranger's record tells none."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()
     try:

@@ -188,7 +188,7 @@ class Service:
 
 
 def _is_ending() -> bool:
-    """Is this very task asked to end? aiokafka lets cancellations of tasks of its own escape, and a loop would end unseen by them."""
+    """Is this very task asked to end? aiokafka lets cancellations of its own tasks escape, and a loop would end unseen by them."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 

@@ -18,7 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
-from opentelemetry.trace import SpanKind, Status
+from opentelemetry.trace import SpanContext, SpanKind, Status
 
 REMOVED = ("url.query", "url.full", "url.path", "http.url", "http.target")
 """Span attributes that may hold an id, a token or a search: routes are told as templates only."""
@@ -43,8 +43,8 @@ def _cleaned(span: ReadableSpan) -> ReadableSpan:
     kinds = [{"exception.type": str((event.attributes or {}).get("exception.type", ""))} for event in span.events]
     return ReadableSpan(
         name=span.name,
-        context=span.context,
-        parent=span.parent,
+        context=_without_state(span.context),
+        parent=_without_state(span.parent),
         resource=span.resource,
         attributes=attributes,
         events=[Event(event.name, kind, event.timestamp) for event, kind in zip(span.events, kinds, strict=True)],
@@ -55,6 +55,11 @@ def _cleaned(span: ReadableSpan) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _without_state(context: SpanContext | None) -> SpanContext | None:
+    """Its `tracestate` came with a request, so it may say anything."""
+    return context and SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
 
 
 class NoPolls(Sampler):

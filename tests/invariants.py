@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
@@ -104,7 +104,7 @@ def positions_and_versions_are_dense(snapshot: Snapshot) -> Iterator[str]:
 
 def time_never_runs_backwards(snapshot: Snapshot) -> Iterator[str]:
     for log, events in snapshot.logs.items():
-        for before, after in zip(events, events[1:], strict=False):
+        for before, after in pairwise(events):
             if after.recorded_at < before.recorded_at:
                 yield f"{log}:{after.position} was recorded before its predecessor"
 

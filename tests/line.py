@@ -1,6 +1,7 @@
 """The line while it runs: people at their desks over HTTP, what the logs hold, the mail that came, the time, and one way to wait."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from chassis.kafka import row_of, topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from deploy.local.oidc import USERS
-from deploy.local.stack import SERVICES, Stack
+from deploy.local.stack import ROLES, SERVICES, Stack
 from tests.invariants import Answered, Snapshot
 from tools.oidc_login import log_in
 
@@ -204,6 +205,21 @@ class Line:
             hears = import_module(f"services.{service}.bootstrap").HEARS
             found |= {(service, log): positions.get(topic_of(log), 0) for log in hears}
         return found
+
+    def flush_traces(self) -> None:
+        """Ask every process something, and wait until each has told the span of it: then all earlier ones are told."""
+        trace = uuid4().hex
+        for name in (f"{service}{suffix}" for service in SERVICES for suffix in ("", ".worker")):
+            self.http.get(f"{self.stack.urls[name]}/readyz", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+        files = [self.stack.home / "traces" / f"{service}-{role}.jsonl" for service in SERVICES for role in ROLES]
+        eventually(lambda: all(file.exists() and trace in file.read_text(encoding="utf-8") for file in files))
+
+    def spans(self) -> list[dict[str, Any]]:
+        """Every span that was told, with `process`: `cases-worker`."""
+        files = (self.stack.home / "traces").glob("*.jsonl")
+        return [
+            json.loads(text) | {"process": file.stem} for file in files for text in file.read_text(encoding="utf-8").splitlines()
+        ]
 
     def snapshot(self) -> Snapshot:
         """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
-from uuid import uuid5
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
@@ -57,11 +57,8 @@ def acknowledgement_page(app: FastAPI, commands: Commands, link_key: bytes, call
         referral = referral_in(token)
         if not await limiter.hit(PER_MINUTE, str(referral)):
             raise Problem(429, "too-many-requests", headers={"Retry-After": "60"})
-        past = await commands.log.load(referral, commands.evolve) if referral else None
-        state = past.state if past else None
-        if not referral or state is None or not getattr(state, "agency_id", None):
-            raise NotFound
-        if not is_for(token, link_key, referral, state.agency_id) or state.revoked:
+        state: Any = (await commands.log.load(referral, commands.evolve)).state if referral else None
+        if referral is None or not _may_open(state, token, referral, link_key):
             raise NotFound
         return referral, state, Call(cause=f"link:{referral}", actor=f"link:{referral}", as_=str(state.of.addressee))
 
@@ -116,6 +113,12 @@ def acknowledgement_page(app: FastAPI, commands: Commands, link_key: bytes, call
     path = "/referrals/v1/acknowledgements/{token}"
     app.get(path, name="acknowledgement page", response_class=HTMLResponse, response_model=None)(show)
     app.post(path, name="take over", response_class=HTMLResponse, response_model=None)(take_over)
+
+
+def _may_open(state: Any, token: str, referral: UUID, link_key: bytes) -> bool:
+    """The hand-off of an agency that is not withdrawn, opened with the link made for just the two of them."""
+    agency = getattr(state, "agency_id", None)
+    return agency is not None and not state.revoked and is_for(token, link_key, referral, agency)
 
 
 def _local(at: datetime) -> str:
