@@ -50,7 +50,7 @@ QUERY = (
 def eventually(wanted: Callable[[], T], seconds: float = 45, every: float = 0.03) -> T:
     """Ask until the answer is true, and give it."""
     deadline = time.monotonic() + seconds
-    while not (answer := wanted()):
+    while not (answer := wanted()):  # a response is true, whatever its status
         if time.monotonic() > deadline:
             raise AssertionError(f"not so within {seconds:g} s: {getattr(wanted, '__qualname__', wanted)}, last answer {answer!r}")
         time.sleep(every)
@@ -105,6 +105,15 @@ class Line:
         answer = self.surely(path, body, who, seen=seen)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
+
+    def decided(self, path: str, body: Any, who: str, *, of: str) -> httpx2.Response:
+        """As somebody who decides on what is on the screen, and looks again if that has changed: the answer that is no 412."""
+
+        def decide() -> httpx2.Response | None:
+            answer = self.surely(path, body, who, seen=self.state(of, who)["version"])
+            return None if answer.status_code == 412 else answer
+
+        return eventually(decide)
 
     def get(self, path: str, who: str | None = "TVV-01", **headers: str) -> httpx2.Response:
         given = {"authorization": f"Bearer {self.token(who)}"} if who else {}

@@ -156,7 +156,7 @@ def protect(line, s):
     plan = line.done(f"{s.case}/plans", plan, "CB-99803")
     s.salt = plan["told"][0]["fact"]["salt"]
     decision = {"digest": plan["state"]["plan"]["digest"], "decision_no": "01/QĐ"}
-    line.done(f"{s.case}/plan-approvals", decision, "CT-99803", seen=plan["version"])
+    line.decided(f"{s.case}/plan-approvals", decision, "CT-99803", of=s.case).raise_for_status()
     service = f"/referrals/v1/referrals/{line.fact('referrals.ReferralSent', of__record_id=s.record['id'], of__item=1).stream}"
     taker = {"via": "phone", "office": "Trực (mẫu)", "taker_id": str(uuid4())} | marked(s, "ReferralAcknowledged", "name", "phone")
     line.done(f"{service}/acknowledgement", taker)
@@ -168,10 +168,10 @@ def protect(line, s):
     answers = [{"row": "form06.harm.severity", "level": "low", "note": mark("form06")}]
     line.done(f"{s.case}/reviews", {"form": "form06@2017-07-01", "conclusion": "close", "answers": answers}, "CB-99803")
     s.used |= {("DetailedAssessmentRecorded", "answers"), ("ReviewRecorded", "answers")}
-    line.rest()  # then the version of the case stands still
     closing = {"outcome": "goals_met", "revoke": []} | marked(s, "InterventionClosed", "note")
-    closed = line.done(f"{s.case}/intervention-closures", closing, "CT-99803", seen=line.state(s.case)["version"])
-    line.done(f"{s.case}/closure", {"reason": "settled"} | marked(s, "CaseClosed", "note"), "CT-99803", seen=closed["version"])
+    line.decided(f"{s.case}/intervention-closures", closing, "CT-99803", of=s.case).raise_for_status()
+    closing = {"reason": "settled"} | marked(s, "CaseClosed", "note")
+    line.decided(f"{s.case}/closure", closing, "CT-99803", of=s.case).raise_for_status()
 
 
 def write_in(line, s):
