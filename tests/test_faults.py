@@ -224,6 +224,13 @@ def test_without_the_key_store_nothing_personal_is_recorded_and_everything_else_
     assert 1 == len(line.facts("intake.ContactReceived", again.json()["id"]))
 
 
+def test_nothing_more_is_recorded_about_somebody_whose_key_was_destroyed(line):
+    body = call(line, text="Kể (thử)")
+    line.rows("keys", "SELECT destroy_key(%s, 'decision-1')", body["caller_id"])
+    problem(line.post("/intake/v1/contacts", body), 409, "person-forgotten")
+    assert 201 == line.post("/intake/v1/contacts", call(line, text="Kể (thử)")).status_code
+
+
 def test_a_case_file_is_not_shown_with_holes_while_the_key_store_is_away(line):
     """Unreachable is not forgotten: no answer, rather than one without a name."""
     record = reported(line)
