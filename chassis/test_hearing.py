@@ -1,43 +1,30 @@
-"""Telling a log and hearing it, over a real broker and real databases: every position once, in order, whatever dies or lies."""
+"""Hearing other logs, over a real broker and real databases: act on exactly the next position, or do nothing; park, and go on."""
 
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import count
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka import AIOKafkaConsumer
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Commands
 from chassis.hearing import Ears
-from chassis.kafka import headers_of, row_of, topic_of
-from chassis.log import Log, Row
-from chassis.mapper import FactMapper, Recorded
+from chassis.kafka import topic_of
+from chassis.log import Log
+from chassis.mapper import Recorded
 from chassis.reaction import Reaction
-from chassis.relay import SomebodyElseWrote, TopicAheadError, relay
 from contracts.kernel import Command, Fact, Refused
 from contracts.rules import LAW
+from tests.topics import Said, number, relaying, row, running, say, until, world_of
 
-pytestmark = pytest.mark.anyio
-number = count(1)
-
-
-class SpokenFact(Fact):
-    log: ClassVar[str] = "spoken"
-
-
-class Said(SpokenFact):
-    word: str
-    to: UUID
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
 
 class NotedFact(Fact):
@@ -76,104 +63,6 @@ def note(heard: Recorded) -> Iterator[tuple[UUID, Command]]:
 
 
 NOTE = Reaction("note", Said, Note, note, done=frozenset({"already-known"}))
-
-
-async def until(ready, seconds=20.0):
-    """Ask again and again until it is so."""
-    async with asyncio.timeout(seconds):
-        while not await ready():
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(work, up=None):
-    """A loop at work; what it raises is raised here."""
-    task = asyncio.create_task(work)
-    try:
-        if up:
-            await until(lambda: _is_up(task, up))
-        yield task
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _is_up(task, up):
-    return task.result() if task.done() else up.is_set()
-
-
-def row(position, said, *, stream, version=1, cause="rest:1"):
-    stored = FactMapper().to_stored_event(Recorded(stream, version, said, {"cause": cause, "correlation": str(stream)}))
-    return Row(stream, version, stored.topic, stored.state, position, datetime.now(UTC))
-
-
-@dataclass
-class Topic:
-    """The topic of one log, written and read directly."""
-
-    log: str
-    kafka: str
-    admin: AIOKafkaAdminClient
-    producer: AIOKafkaProducer
-    reader: AIOKafkaConsumer
-
-    @property
-    def partition(self):
-        return TopicPartition(topic_of(self.log), 0)
-
-    async def send(self, told: Row, body: bytes | None = None, **headers: str):
-        """As a relay would; a body or headers of one's own make it another record."""
-        given = dict(headers_of(self.log, told)) | {name: value.encode() for name, value in headers.items()}
-        value = told.state if body is None else body
-        await self.producer.send_and_wait(
-            self.partition.topic, value, key=told.stream.bytes, partition=0, headers=list(given.items())
-        )
-
-    async def stranger(self, **headers: str):
-        pairs = [(name, value.encode()) for name, value in headers.items()]
-        await self.producer.send_and_wait(self.partition.topic, b"{}", partition=0, headers=pairs)
-
-    async def records(self):
-        begin, end = await self.ends()
-        self.reader.assign([self.partition])
-        self.reader.seek(self.partition, begin)
-        found: list[Any] = []
-        while len(found) < end - begin:
-            found += (await self.reader.getmany(self.partition, timeout_ms=200)).get(self.partition, [])
-        return found
-
-    async def ends(self):
-        """Offsets of the first record and behind the last one."""
-        begin = await self.reader.beginning_offsets([self.partition])
-        end = await self.reader.end_offsets([self.partition])
-        return begin[self.partition], end[self.partition]
-
-    async def holds(self, records):
-        """Wait until there are so many."""
-
-        async def there():
-            begin, end = await self.ends()
-            return end - begin >= records
-
-        await until(there)
-
-    async def positions(self):
-        """Of its records that a relay wrote."""
-        told = [{name: value.decode() for name, value in record.headers} for record in await self.records()]
-        return [told_row.position for headers in told if (told_row := row_of(headers, b""))]
-
-    async def tells(self, position):
-        """Wait until it tells this position."""
-
-        async def there():
-            return position in await self.positions()
-
-        await until(there)
-
-    async def empty(self):
-        await self.admin.delete_records({self.partition: RecordsToDelete(before_offset=-1)})
 
 
 @dataclass
@@ -218,44 +107,11 @@ class Listener:
         return [(fact["meta"]["cause"], fact["fact"]["word"]) for fact in facts]
 
 
-@dataclass
-class World:
-    kafka: str
-    open_database: Any
-    admin: AIOKafkaAdminClient
-    producer: AIOKafkaProducer
-    reader: AIOKafkaConsumer
-    stack: AsyncExitStack
-
-    async def topic(self):
-        log = f"spoken{next(number)}"
-        await self.admin.create_topics([NewTopic(topic_of(log), 1, 1)])
-        return Topic(log, self.kafka, self.admin, self.producer, self.reader)
-
-    async def log(self, name):
-        _, pool = await self.pool()
-        return Log(name, pool)
-
-    async def pool(self):
-        database, uri = self.open_database()
-        pool = AsyncConnectionPool(
-            uri,
-            min_size=1,
-            max_size=8,
-            timeout=5,
-            open=False,
-            check=AsyncConnectionPool.check_connection,
-            kwargs={"autocommit": True},
-        )
-        await self.stack.enter_async_context(pool)
-        return database, pool
-
-    async def listener(self, *sources, copies=None):
-        database, pool = await self.pool()
-        log = Log("noted", pool)
-        names = [source.log for source in sources]
-        ears = Ears(f"listener{next(number)}", self.kafka, pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
-        return Listener(ears, log, pool, database)
+async def listener_to(world, *sources, copies=None):
+    database, pool = await world.open_pool()
+    log, names = Log("noted", pool), [source.log for source in sources]
+    ears = Ears(f"listener{next(number)}", world.kafka, pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
+    return Listener(ears, log, pool, database)
 
 
 @pytest.fixture(autouse=True)
@@ -270,155 +126,13 @@ async def world(kafka, templates, database):
         name = database("cases")
         return name, templates.uri(name, "cases_worker")
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, linger_ms=0)
-    reader = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, fetch_max_wait_ms=50)
-    async with AsyncExitStack() as stack:
-        for part, end in ((admin, admin.close), (producer, producer.stop), (reader, reader.stop)):
-            await part.start()
-            stack.push_async_callback(end)
-        yield World(kafka.bootstrap, open_database, admin, producer, reader, stack)
-
-
-async def say(log, *words, stream=None, to=None):
-    """One fact a word, each with its own append."""
-    stream = stream or uuid4()
-    for word in words:
-        version = len(await log.events(stream))
-        await log.record(
-            stream, version, [Said(word=word, to=to or stream)], uuid4(), {"cause": "rest:1", "correlation": str(stream)}
-        )
-    return stream
-
-
-# The relay
-
-
-@asynccontextmanager
-async def relaying(log, topic):
-    up = asyncio.Event()
-    async with running(relay(log, topic.kafka, up.set), up) as task:
-        yield task
-
-
-async def test_every_row_is_told_once_in_order_and_as_its_exact_bytes(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    await say(log, "one", "two")
-    async with relaying(log, topic):
-        await say(log, "three")
-        await topic.holds(3)
-    rows = await log.after(0, 10)
-    records = await topic.records()
-    assert [(r.stream.bytes, r.state, headers_of(log.name, r)) for r in rows] == [
-        (record.key, record.value, list(record.headers)) for record in records
-    ]
-
-
-async def test_a_relay_that_starts_again_goes_on_where_the_topic_ends(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    for words in (["one"], ["two", "three"], []):
-        await say(log, *words)
-        async with relaying(log, topic):
-            await topic.holds(await log.head())
-    assert [1, 2, 3] == await topic.positions()
-
-
-async def test_two_relays_at_once_notice_each_other_and_first_occurrences_stay_in_order_without_a_gap(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    noticed = 0
-
-    async def zombie():
-        nonlocal noticed
-        while True:
-            try:
-                await relay(log, topic.kafka, lambda: None)
-            except SomebodyElseWrote:
-                noticed += 1
-
-    await say(log, *(f"w{n}" for n in range(10)))
-    async with running(zombie()), running(zombie()):
-        for n in range(10):
-            await say(log, f"x{n}", f"y{n}")
-            await topic.tells(12 + 2 * n)
-    assert noticed
-    assert list(range(1, 31)) == list(dict.fromkeys(await topic.positions()))
-
-
-async def test_a_relay_that_finds_somebody_else_writing_its_topic_starts_over(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    await say(log, "one", "two")
-    with pytest.raises(SomebodyElseWrote):
-        async with relaying(log, topic) as task:
-            await topic.tells(2)
-            await topic.stranger()
-            await say(log, "three")
-            await asyncio.wait([task], timeout=20)
-
-
-async def test_an_emptied_topic_is_refilled_from_the_first_position(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    await say(log, "one", "two", "three")
-    async with relaying(log, topic):
-        await topic.holds(3)
-    await topic.empty()
-    assert [] == await topic.positions()
-    async with relaying(log, topic):
-        await topic.holds(3)
-    assert [1, 2, 3] == await topic.positions()
-
-
-async def test_a_topic_ahead_of_its_log_is_refused_and_what_is_missing_is_named(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    await say(log, "one", "two", "three", "four")
-    async with relaying(log, topic):
-        await topic.holds(4)
-    restored = await world.log(topic.log)
-    await say(restored, "one", "two")
-    with pytest.raises(TopicAheadError, match="at 4 but the log at 2.*first missing: 3"):
-        await asyncio.wait_for(relay(restored, topic.kafka, lambda: None), 20)
-    assert [1, 2, 3, 4] == await topic.positions()
-
-
-async def test_a_hole_in_the_log_stops_the_relay_in_front_of_it(world, templates):
-    topic = await world.topic()
-    database, pool = await world.pool()
-    log = Log(topic.log, pool)
-    await say(log, "one", "two", "three")
-    with psycopg.connect(templates.uri(database), autocommit=True) as db:
-        db.execute("ALTER TABLE event DISABLE TRIGGER ALL")
-        db.execute("DELETE FROM event WHERE position = 2")
-    with pytest.raises(RuntimeError, match="hole after 1"):
-        await asyncio.wait_for(relay(log, topic.kafka, lambda: None), 20)
-    assert 3 not in await topic.positions()
-
-
-async def test_a_strangers_record_at_the_end_keeps_no_relay_from_going_on(world):
-    topic = await world.topic()
-    log = await world.log(topic.log)
-    await say(log, "one")
-    async with relaying(log, topic):
-        await topic.holds(1)
-    await topic.stranger()
-    await topic.stranger(ce_id="seven")
-    await topic.stranger(ce_id="7", ce_type="spoken.Said")
-    await say(log, "two")
-    async with relaying(log, topic):
-        await topic.holds(5)
-    assert [b"1", None, b"seven", b"7", b"2"] == [dict(record.headers).get("ce_id") for record in await topic.records()]
-
-
-# Hearing
+    async with world_of(kafka.bootstrap, open_database) as world:
+        yield world
 
 
 async def test_everything_said_is_noted_once_with_its_cause(world):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     async with relaying(log, topic), listener.listening():
         stream = await say(log, "one", "two", "three")
         await listener.has_heard(topic.log, 3)
@@ -441,7 +155,7 @@ POISON = {
 
 async def test_what_cannot_be_digested_is_parked_once_with_its_reason_and_everything_else_goes_on(world):
     topic = await world.topic()
-    listener = await world.listener(topic)
+    listener = await listener_to(world, topic)
     good, last = uuid4(), len(POISON) + 2
     async with listener.listening():
         await topic.send(row(1, Said(word="before", to=good), stream=good))
@@ -457,7 +171,7 @@ async def test_what_cannot_be_digested_is_parked_once_with_its_reason_and_everyt
 
 async def test_the_rest_of_a_parked_stream_is_parked_too_and_no_other_stream(world):
     topic = await world.topic()
-    listener = await world.listener(topic)
+    listener = await listener_to(world, topic)
     sick, well = uuid4(), uuid4()
     async with listener.listening():
         await topic.send(row(1, Said(word="one", to=sick), stream=sick))
@@ -476,7 +190,7 @@ async def test_the_rest_of_a_parked_stream_is_parked_too_and_no_other_stream(wor
 
 async def test_a_refusal_parks_with_its_code_unless_it_means_that_it_is_done_and_a_fault_parks_with_its_name(world):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     for word in ("forbidden", "known", "fault", "fine"):
         stream = await say(log, word)
     async with relaying(log, topic), listener.listening():
@@ -487,7 +201,7 @@ async def test_a_refusal_parks_with_its_code_unless_it_means_that_it_is_done_and
 
 async def test_a_strangers_record_is_passed_over(world):
     topic = await world.topic()
-    listener = await world.listener(topic)
+    listener = await listener_to(world, topic)
     stream = uuid4()
     first = row(1, Said(word="one", to=stream), stream=stream)
     async with listener.listening():
@@ -503,7 +217,7 @@ async def test_a_strangers_record_is_passed_over(world):
 
 async def test_a_record_heard_twice_has_no_second_effect(world):
     topic = await world.topic()
-    listener = await world.listener(topic)
+    listener = await listener_to(world, topic)
     stream = uuid4()
     rows = [row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n) for n in (1, 2, 3)]
     async with listener.listening():
@@ -516,7 +230,7 @@ async def test_a_record_heard_twice_has_no_second_effect(world):
 
 async def test_a_gap_waits_for_what_is_missing_and_then_goes_on(world):
     topic = await world.topic()
-    listener = await world.listener(topic)
+    listener = await listener_to(world, topic)
     stream = uuid4()
     rows = {n: row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n) for n in range(1, 6)}
     async with listener.listening():
@@ -532,7 +246,7 @@ async def test_a_gap_waits_for_what_is_missing_and_then_goes_on(world):
 
 async def test_an_effect_is_not_noted_before_its_cause_in_another_log(world):
     causes, effects = await world.topic(), await world.topic()
-    listener = await world.listener(effects, causes)
+    listener = await listener_to(world, effects, causes)
     stream = uuid4()
     async with listener.listening():
         await effects.send(row(1, Said(word="effect", to=stream), stream=uuid4(), cause=f"{causes.log}:2"))
@@ -546,7 +260,7 @@ async def test_an_effect_is_not_noted_before_its_cause_in_another_log(world):
 
 async def test_a_worker_killed_between_its_command_and_its_place_repeats_the_command_under_its_id(world, monkeypatch):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     stream = await say(log, "one", "two")
     async with relaying(log, topic):
         with monkeypatch.context() as killed:
@@ -565,7 +279,7 @@ async def _noted(listener, head):
 
 async def test_offsets_set_back_to_the_beginning_change_nothing(world):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     async with relaying(log, topic):
         stream = await say(log, "one", "two", "three")
         async with listener.listening():
@@ -601,7 +315,7 @@ async def _assigned(consumer):
 
 async def test_a_topic_that_was_emptied_and_refilled_is_heard_on_without_a_second_effect(world):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     async with listener.listening():
         async with relaying(log, topic):
             stream = await say(log, "one", "two")
@@ -616,7 +330,7 @@ async def test_a_topic_that_was_emptied_and_refilled_is_heard_on_without_a_secon
 
 async def test_a_database_that_is_away_is_waited_for_and_nothing_is_parked(world, templates):
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     listener.pool.timeout = 0.3
     async with relaying(log, topic), listener.listening():
         stream = await say(log, "one")
@@ -638,7 +352,7 @@ async def test_a_copy_and_the_place_move_together_and_a_copy_that_fails_is_parke
             raise ValueError("half done")
 
     topic = await world.topic()
-    listener = await world.listener(topic, copies={Said: copy})
+    listener = await listener_to(world, topic, copies={Said: copy})
     log = await world.log(topic.log)
     for word in ("good", "bad", "better"):
         await say(log, word)
@@ -651,7 +365,7 @@ async def test_a_copy_and_the_place_move_together_and_a_copy_that_fails_is_parke
 async def test_two_workers_of_one_service_note_everything_once(world):
     """The lock that keeps a second worker away is economy: a zombie beside its successor does no harm."""
     topic = await world.topic()
-    log, listener = await world.log(topic.log), await world.listener(topic)
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
     zombie = replace(listener, ears=replace(listener.ears, me=f"{listener.ears.me}z"))
     async with relaying(log, topic), listener.listening(), zombie.listening():
         stream = await say(log, *(f"w{n}" for n in range(20)))
