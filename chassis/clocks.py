@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands
+from chassis.failpoints import reach
 from chassis.follow import Handler
 from chassis.mapper import Recorded
 from contracts.clocks import BreachClock, Breached, Met, Recomputed, Started, Waived
@@ -64,8 +65,10 @@ async def timer(pool: AsyncConnectionPool, commands: Commands, up: Callable[[], 
         up()
         for stream, clock, started, due_at in due:
             call = Call(cause=f"clock:{clock}@{started}", actor="policy:timer")
+            reach("timer.before-breach")
             try:
                 await commands.execute(stream, BreachClock(clock=clock, occurred_at=due_at), call)
             except Refused as why:  # nothing may refuse a passing of time; if it does, say so and go on with the others
                 log_.warning("a due clock was refused", clock=clock, stream=str(stream), code=why.code)
+            reach("timer.after-breach")
         await asyncio.sleep(IDLE)

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.failpoints import reach
 from chassis.log import Log, recorded
 from chassis.mapper import FactMapper, Recorded
 from contracts.kernel import Fact
@@ -43,6 +44,9 @@ class Follower:
                     await handler(db, recorded(self.log.name, row, mapper))
             if rows:
                 await db.execute("UPDATE follower SET position = %s WHERE name = %s", (rows[-1].position, self.name))
+                reach("follower.before-commit")
+        if rows:
+            reach("follower.after-commit")
         self.position = rows[-1].position if rows else position
         return len(rows)
 

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands
+from chassis.failpoints import reach
 from chassis.follow import Handler, Handlers
 from chassis.kafka import row_of, topic_of
 from chassis.log import Row, recorded
@@ -101,8 +102,11 @@ class Ears:
             if await self._is_parked(source, row):
                 raise MapperDeserialisationError("an earlier event of this stream is parked")
             await self._cause_heard(row)
+            reach("hearing.before-reaction")
             copy = await self._react(source, row, headers)
+            reach("hearing.after-reaction")
             await self._advance(source, row, headers, copy)
+            reach("hearing.after-heard")
         except TRANSIENT:
             raise
         except Exception as problem:  # whatever it is: park it, with its reason, and go on

@@ -12,6 +12,7 @@ from opentelemetry import metrics
 from psycopg import Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from chassis.failpoints import reach
 from chassis.transient import StoreGone
 from contracts.kernel import Refused
 
@@ -50,6 +51,7 @@ class KeyStore:
         if asked:
             wraps = [self._wrap(person, AESGCM.generate_key(256)) for person in asked]
             rows = await self._call("SELECT * FROM create_keys(%s, %s, %s)", asked, [MASTER] * len(asked), wraps)
+            reach("keys.after-create")
             found |= self._keep(rows)
         keys = {person: key for person, key in found.items() if key}
         if len(keys) < len(found):

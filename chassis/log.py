@@ -17,6 +17,7 @@ from psycopg import DataError, Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from chassis import sealing
+from chassis.failpoints import reach
 from chassis.keys import KeyStore
 from chassis.mapper import FactMapper, Meta, Recorded, people_in
 from chassis.timing import Time
@@ -140,7 +141,9 @@ class Log:
 
     async def _write(self, batch: Sequence[_Command]) -> None:
         try:
+            reach("append.before-commit")
             written = await self._call_append(batch)
+            reach("append.after-commit")
         except DataError:
             if len(batch) == 1:
                 _fail(batch, ValueError("the database cannot hold these bytes"))

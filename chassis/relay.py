@@ -7,13 +7,15 @@ without a gap, and hearers act on exactly the next position.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 from opentelemetry import metrics
 
+from chassis.failpoints import reach
 from chassis.kafka import headers_of, row_of, topic_of
 from chassis.log import Log
 
@@ -55,14 +57,20 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
             if rows[-1].position != position + len(rows):
                 last = next(last for last, row in enumerate(rows, position) if row.position != last + 1)
                 raise RuntimeError(f"the log of {log.name} has a hole after {last}: tampering or loss")
+            reach("relay.before-send")
             async with asyncio.timeout(PATIENCE):  # starting over is always safe, so waiting for ever never is
-                sends = [
-                    await producer.send(
-                        topic.topic, row.state, key=row.stream.bytes, partition=topic.partition, headers=headers_of(log.name, row)
+                sends: list[Awaitable[RecordMetadata]] = []
+                for n, row in enumerate(rows, 1):
+                    headers = headers_of(log.name, row)
+                    sends.append(
+                        await producer.send(
+                            topic.topic, row.state, key=row.stream.bytes, partition=topic.partition, headers=headers
+                        )
                     )
-                    for row in rows
-                ]
+                    if n == (len(rows) + 1) // 2:
+                        reach("relay.mid-batch")
                 placed = await asyncio.gather(*sends)
+            reach("relay.after-send")
             position = rows[-1].position
             told.set(position, {"log": log.name})
             if (placed[0].offset, placed[-1].offset) != (end, end + len(rows) - 1):

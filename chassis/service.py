@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from chassis import telemetry
+from chassis import failpoints, telemetry
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
@@ -215,6 +215,7 @@ async def _only_worker(parts: Parts) -> AsyncIterator[None]:
 def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Service]) -> None:
     """Run one process of a service."""
     telemetry.set_up(name, role, settings.log_level, settings.traces)
+    failpoints.use(settings.failpoints)
     PsycopgInstrumentor().instrument()
 
     async def main() -> None:

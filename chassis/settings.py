@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     zalo_secret_file: Path | None = None
     mail_secret_file: Path | None = None
     traces: Path | None = None
+    failpoints: Path | None = None
     log_level: str = "INFO"
 
     def origin(self, log: str) -> str:
@@ -59,6 +60,8 @@ def settings_from_environment() -> Settings:
         raise SystemExit(f"settings: {problem}") from None
     if settings.environment == "prod" and settings.clock_file is not None:
         raise SystemExit("H111_CLOCK_FILE moves the clock of a demo; production has one clock only: unset it")
+    if settings.environment == "prod" and settings.failpoints is not None:
+        raise SystemExit("H111_FAILPOINTS says where a test stack dies; production does not: unset it")
     return settings
 
 

@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.failpoints import reach
 from chassis.kafka import STAMP, row_of, topic_of
 from chassis.log import Log, Row, recorded
 from chassis.mapper import FactMapper, Recorded
@@ -151,6 +152,9 @@ class View:
                 await self.fold(db, events)
             if last > start:
                 await db.execute("UPDATE heard SET position = %s WHERE topic = %s AND partition = 0", (last, topic_of(log)))
+                reach("view.before-commit")
+        if last > start:
+            reach("view.after-commit")
         folded_.set(last, {"source": log})
         return done
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic.json_schema import models_json_schema
 
 from chassis.commands import Call, Commands, NotFound, Outcome
+from chassis.failpoints import reach
 from chassis.identity import Actor, Capacity, Identity, Relations, chosen, may, roles
 from chassis.openapi import completed
 from chassis.problems import Problem, invalid, plain, speak_problems
@@ -132,6 +133,7 @@ class Api:
             headers["Location"] = f"{request.url.path.rstrip('/')}/{outcome.stream}"
         told = [{"type": e.fact.TOPIC, "version": e.version, "position": e.position, "fact": plain(e.fact)} for e in outcome.told]
         body = {"id": str(outcome.stream), "version": outcome.version, "state": plain(outcome.state), "told": told}
+        reach("answer.before")
         return JSONResponse(body, 201 if outcome.created else 200, headers=headers)
 
     def document(self) -> None:

@@ -54,6 +54,7 @@ class Environment:
             "H111_ZALO_SECRET_FILE": str(HERE / "zalo-oa-secret"),
             "H111_MAIL_SECRET_FILE": str(smtp.secret_file),
             "H111_TRACES": str(traces / f"{service}-{role}.jsonl"),
+            "H111_FAILPOINTS": str(self._home / "failpoints" / f"{service}-{role}"),
             "H111_LOG_LEVEL": "INFO",
         }
 

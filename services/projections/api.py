@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands, NotFound
+from chassis.failpoints import reach
 from chassis.keys import KeyStore
 from chassis.problems import Problem
 from chassis.web import Api, uuid_of
@@ -95,6 +96,7 @@ class Reading:
         command = RecordRead(kind=kind, view=view, purpose=purpose, reason=reason, shown=quoted)
         story = await reader.story_of(read)
         await self.commands.execute(read, command, Call(f"rest:{uuid4()}", actor.subject, str(capacity), correlation=story))
+        reach("read.recorded")
         return _response(shown, quoted)
 
 

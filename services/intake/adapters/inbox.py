@@ -13,6 +13,7 @@ import structlog
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands
+from chassis.failpoints import reach
 from chassis.keys import KeyStore
 from chassis.sealing import Place, open_box, seal
 from chassis.timing import Time
@@ -67,7 +68,9 @@ class Inbox:
                 rows = await (await db.execute(_NEXT)).fetchall()
             up()
             for provider, id_, received_at, person, box in rows:
+                reach("inbox.before-command")
                 state, reason = await self._apply(commands, readers[provider], provider, id_, received_at, person, box)
+                reach("inbox.after-command")
                 async with self.pool.connection() as db:
                     await db.execute(_DONE, (state, reason, provider, id_))
             if not rows:

@@ -15,6 +15,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from chassis.commands import Call, Commands
+from chassis.failpoints import reach
 from chassis.follow import Handlers
 from chassis.links import token_of
 from chassis.mapper import Recorded
@@ -101,7 +102,9 @@ class Sender:
         if address is None:
             result = Failed(reason="refused", permanent=True)  # the agency was forgotten, or lost this address
         else:
+            reach("sender.before-send")
             result = await self._mail(thread, message, address, message_id)
+            reach("sender.after-send")
         command = RecordSending(number=message.number, channel=attempt.channel, attempt=attempt.number, result=result)
         cause = f"{attempt.channel}:{message_id[1:-1]}#{attempt.number}"
         await self.commands.execute(stream, command, Call(cause=cause, actor="policy:sender"))
