@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -16,13 +16,20 @@ import httpx2
 import psycopg
 import yaml
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from eventsourcing.persistence import StoredEvent
+from psycopg_pool import AsyncConnectionPool
 
 from chassis.kafka import row_of, topic_of
+from chassis.keys import KeyStore
 from chassis.log import Row, recorded
-from chassis.mapper import FactMapper, Recorded
+from chassis.mapper import FactMapper, Recorded, people_in
+from chassis.problems import plain
+from chassis.settings import key_from
+from contracts.rules import rules_named
 from deploy.local.oidc import USERS
 from deploy.local.stack import ROLES, SERVICES, Stack
-from tests.invariants import Answered, Snapshot
+from tests.faults import canary, twin
+from tests.faults.snapshot import Attempt, Snapshot
 from tools.oidc_login import log_in
 
 T = TypeVar("T")
@@ -59,10 +66,15 @@ def eventually(wanted: Callable[[], T], seconds: float = 45, every: float = 0.03
 
 @dataclass
 class Line:
-    """A running stack as people and testers see it. Every answer that promised something is kept in `answered`."""
+    """A running stack as people and testers see it. Every attempt at a command is kept in `attempts`, every look in `looked`.
+
+    door: the address at which people knock, if not the front door itself.
+    """
 
     stack: Stack
-    answered: list[Answered] = field(default_factory=list)
+    door: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    looked: list[tuple[str, str]] = field(default_factory=list)
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30))
     _tokens: dict[str, str] = field(default_factory=dict)
     _logs: dict[str, list[Recorded]] = field(default_factory=lambda: {log: [] for log in SERVICES})
@@ -82,9 +94,11 @@ class Line:
         given = {"authorization": f"Bearer {self.token(who)}", "idempotency-key": str(key or uuid4())}
         given |= {"if-match": f'"{seen}"'} if seen is not None else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.http.post(f"{self.stack.urls['front']}{path}", json=body, headers=given)
-        if answer.is_success:
-            self.answered.append(Answered.of(given["idempotency-key"], answer))
+        answer = None
+        try:
+            answer = self.http.post(self._address(path), json=body, headers=given)
+        finally:
+            self.attempts.append(Attempt.of(path, given["idempotency-key"], answer))
         return answer
 
     def surely(self, path: str, body: Any, who: str = "TVV-01", *, seen: Any = None, seconds: float = 90) -> httpx2.Response:
@@ -118,7 +132,13 @@ class Line:
     def get(self, path: str, who: str | None = "TVV-01", **headers: str) -> httpx2.Response:
         given = {"authorization": f"Bearer {self.token(who)}"} if who else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.get(path if path.startswith("http") else f"{self.stack.urls['front']}{path}", headers=given)
+        answer = self.http.get(self._address(path), headers=given)
+        if answer.is_success and "hotline-instant" in answer.headers:
+            self.looked.append((path.split("/")[4], answer.headers["hotline-instant"]))
+        return answer
+
+    def _address(self, path: str) -> str:
+        return path if path.startswith("http") else f"{self.door or self.stack.urls['front']}{path}"
 
     def state(self, path: str, who: str = "TVV-01") -> dict[str, Any]:
         """What a write service shows of a stream, with its version."""
@@ -153,6 +173,11 @@ class Line:
             except psycopg.OperationalError:
                 self._databases[database].close()
         raise AssertionError(f"{database} does not answer")
+
+    def close(self, database: str) -> None:
+        """Let go of a database."""
+        if connection := self._databases.pop(database, None):
+            connection.close()
 
     def log(self, name: str) -> list[Recorded]:
         """Everything in a log, from position 1; sealed fields stay sealed."""
@@ -230,8 +255,11 @@ class Line:
             json.loads(text) | {"process": file.stem} for file in files for text in file.read_text(encoding="utf-8").splitlines()
         ]
 
-    def snapshot(self) -> Snapshot:
-        """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile."""
+    def snapshot(self, *words: str) -> Snapshot:
+        """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile.
+
+        words: of persons, looked for in every file and table.
+        """
         while True:
             self.rest()
             before = self.heads()
@@ -246,8 +274,38 @@ class Line:
                 for topic, position in self.rows(service, "SELECT topic, position FROM parked")
             }
             topics, heard = asyncio.run(records_of(self.stack.kafka.bootstrap)), self.heard()
+            kept = {
+                (service, name): rows for service in SERVICES for name, rows in twin.rows_of(self.stack, service, service).items()
+            }
+            kept["notifications", "outgoing"] = {
+                str(stream) for (stream,) in self.rows("notifications", "SELECT stream FROM outgoing")
+            }
+            at = self.now()
             if before == self.heads() and not self.moving():
-                return Snapshot(logs, commands, topics, heard, parked, list(self.answered))
+                break
+        folded = dict(twin.folded(self.stack, before, parked))
+        folded["notifications", "outgoing"] = twin.owed(logs["notifications"], at, rules_named(self.stack.rules))
+        attempts, leaks = list(self.attempts), [hit for word in words for hit in canary.leaks(self, word)]
+        content = asyncio.run(opened(self.stack, logs, attempts))
+        return Snapshot(at, logs, commands, topics, heard, parked, content, kept, folded, attempts, list(self.looked), leaks)
+
+
+async def opened(
+    stack: Stack, logs: Mapping[str, list[Recorded]], attempts: Iterable[Attempt]
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """The facts that were answered, as JSON with their sealed fields; without those about a person who was forgotten."""
+    places = {(told.log, told.position) for attempt in attempts for told in attempt.told}
+    facts = [logs[log][position - 1] for log, position in places if position <= len(logs[log])]
+    persons = {person for event in facts for person in people_in(event.state)}
+    master = key_from(stack.home / "secrets" / "master-key")
+    async with AsyncConnectionPool(stack.postgres.uri("keys"), min_size=1, open=False, kwargs={"autocommit": True}) as pool:
+        keys = await KeyStore(pool, master).get(persons) if persons else {}
+    mapper, found = FactMapper(keys.get), {}
+    for event in facts:
+        if keys.keys() >= set(people_in(event.state)):
+            row = StoredEvent(event.stream, event.version, event.fact.TOPIC, event.state)
+            found[event.log, event.position] = plain(mapper.to_domain_event(row).fact)
+    return found
 
 
 async def records_of(bootstrap: str) -> dict[str, list[tuple[int, bytes]]]:
