@@ -20,7 +20,7 @@ from deploy.local.stack import Stack
 from tests.faults.chaos import FAULTS, HEADER, Row, leaks, run
 from tests.line import Line, register_agencies
 
-MODULES = ("processes", "database", "broker", "network", "mail", "clock")
+MODULES = ("processes", "database", "broker", "network", "mail", "poison", "clock")
 ENOUGH = 30_000  # events in one stack; then the next fault gets a new one, so that checking stays quick
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
 
@@ -69,6 +69,7 @@ def main() -> int:
     if given.list:
         print("\n".join(f"{name}\n    {FAULTS[name].done}\n    → {FAULTS[name].expected}" for name in names))
         return 0
+    names = [name for name in names for _ in range(1 if given.short else FAULTS[name].rounds)]
     seed = secrets.randbelow(2**32) if given.seed is None else given.seed
     try:
         with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
@@ -80,7 +81,7 @@ def main() -> int:
 
 def play(names: list[str], home: Path, seed: int, short: bool, rows: list[Row]) -> None:
     """Each fault in turn; what came of it is added to `rows`."""
-    left = list(names)
+    left, began = list(names), time.monotonic()
     while left:
         say("starting a stack")
         with new_line(home) as line:
@@ -88,12 +89,13 @@ def play(names: list[str], home: Path, seed: int, short: bool, rows: list[Row]) 
                 about(line.stack, seed)
             while left and sum(line.heads().values()) < ENOUGH:
                 name = left.pop(0)
-                say(f"{name} …")
-                rows.append(run(FAULTS[name], line, Random(f"{seed} {name}"), short=short, say=say))
+                say(f"{len(rows) + 1}/{len(names)}  {name} …")
+                rows.append(run(FAULTS[name], line, Random(f"{seed} {len(rows)} {name}"), short=short, say=say))
                 say(str(rows[-1]))
                 print("".join(f"    {sentence}\n" for sentence in rows[-1].sentences[:20]), end="", flush=True)
             if not left:
                 rows.append(leaks(line))
+                say(f"after {(time.monotonic() - began) / 60:.1f} minutes")
 
 
 def told(rows: list[Row], seed: int, *, complete: bool) -> int:

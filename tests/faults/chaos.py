@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +31,8 @@ class Chaos:
     repetitions: int = 0
     recoveries: list[float] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    parts: dict[str, int] = field(default_factory=dict)
+    """Of the repetitions, how many were of which kind."""
 
     @property
     def stack(self) -> Stack:
@@ -67,12 +69,13 @@ class Chaos:
 
 @dataclass(frozen=True)
 class Fault:
-    """done: what is done to the line. expected: what it does then, beside every invariant."""
+    """done: what is done to the line. expected: what it does then, beside every invariant. rounds: of the full form."""
 
     name: str
     done: str
     expected: str
     run: Callable[[Chaos], None]
+    rounds: int = 1
 
 
 class NotRun(Exception):
@@ -91,6 +94,7 @@ class Row:
     wrong: int = 0
     recoveries: tuple[float, ...] = ()
     sentences: tuple[str, ...] = ()
+    parts: Mapping[str, int] = field(default_factory=dict)
     not_run: str = ""
 
     @property
@@ -103,18 +107,19 @@ class Row:
         recovery = (
             f"{statistics.median(self.recoveries):7.1f} {max(self.recoveries):7.1f}" if self.recoveries else "      –       –"
         )
-        return f"{self.fault:<44}{self.repetitions:>6}{self.lost:>6}{self.doubled:>9}{self.gaps:>6}{self.wrong:>7} {recovery}"
+        line = f"{self.fault:<44}{self.repetitions:>6}{self.lost:>6}{self.doubled:>9}{self.gaps:>6}{self.wrong:>7} {recovery}"
+        return "\n".join([line, *(f"  {part:<42}{times:>6}" for part, times in self.parts.items())])
 
 
 HEADER = f"{'fault':<44}{'times':>6}{'lost':>6}{'doubled':>9}{'gaps':>6}{'wrong':>7}  recovery median, max (s)"
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, done: str, expected: str) -> Callable[[Callable[[Chaos], None]], Callable[[Chaos], None]]:
+def fault(name: str, done: str, expected: str, rounds: int = 1) -> Callable[[Callable[[Chaos], None]], Callable[[Chaos], None]]:
     """Register a function as a fault."""
 
     def register(run: Callable[[Chaos], None]) -> Callable[[Chaos], None]:
-        FAULTS[name] = Fault(name, done, expected, run)
+        FAULTS[name] = Fault(name, done, expected, run, rounds)
         return run
 
     return register
@@ -153,6 +158,7 @@ def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 
         wrong,
         tuple(chaos.recoveries),
         tuple(sentences),
+        chaos.parts,
     )
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from chassis.mapper import Recorded
 from contracts import clocks
 from contracts.ids import command_id
+from contracts.notifications import MessageSent
 from tests.faults.law import LAW
 from tests.faults.snapshot import Attempt, Snapshot, streams
 
@@ -83,6 +84,12 @@ def what_was_shown_was_recorded_before(snapshot: Snapshot) -> Iterator[str]:
     for (stream, instant), times in Counter(snapshot.looked).items():
         if times > recorded[stream, instant]:
             yield f"{stream} was shown {times} times as of {instant}, and {recorded[stream, instant]} reads are recorded"
+
+
+def what_is_told_as_sent_is_in_a_mailbox(snapshot: Snapshot) -> Iterator[str]:
+    for event in snapshot.logs["notifications"]:
+        if isinstance(event.fact, MessageSent) and event.fact.provider_ref not in snapshot.mailed:
+            yield f"{event.cause} was told as sent and is in no mailbox"
 
 
 def _answered(snapshot: Snapshot) -> Iterator[Attempt]:
@@ -236,6 +243,7 @@ INVARIANTS: Mapping[Invariant, str] = {
     what_was_refused_is_not_there: "wrong",
     what_nobody_answered_is_there_at_most_once: "doubled",
     what_was_shown_was_recorded_before: "lost",
+    what_is_told_as_sent_is_in_a_mailbox: "lost",
     positions_and_versions_are_dense: "gaps",
     time_never_runs_backwards: "wrong",
     every_command_stands_once_and_whole: "doubled",

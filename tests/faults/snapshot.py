@@ -14,6 +14,13 @@ Tables = Mapping[tuple[str, str], set[str]]
 """(database, table) → its rows as text."""
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """In the place of a fact whose bytes say nothing to this reader."""
+
+    TOPIC: str
+
+
 class Told(NamedTuple):
     """A fact that an answer showed, with its content as JSON."""
 
@@ -61,7 +68,7 @@ class Snapshot:
     (position, value) of each record that a relay wrote. heard: (service, log) → position. parked: (service, log, position).
     content: (log, position) → the fact as JSON, opened, of every fact that was answered. kept: the tables that consumers keep;
     folded: the same tables as somebody keeps them who reads the same logs from position 1 and is never interrupted.
-    attempts: of everybody at a command. looked: (stream, instant) of every file that was shown. leaks: where a word of a person
+    mailed: Message-IDs in the mailboxes of the world. attempts: of everybody at a command. looked: (stream, instant) of every file that was shown. leaks: where a word of a person
     was found in plain.
     """
 
@@ -74,6 +81,7 @@ class Snapshot:
     content: Mapping[tuple[str, int], Any]
     kept: Tables
     folded: Tables
+    mailed: set[str] = field(default_factory=set)
     attempts: list[Attempt] = field(default_factory=list)
     looked: list[tuple[str, str]] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)

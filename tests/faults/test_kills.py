@@ -63,12 +63,11 @@ def test_nothing_was_parked_for_a_process_that_died_or_a_stranger_that_wrote(cou
     assert set() == counted.parked
 
 
-def test_every_mail_that_is_told_as_sent_is_in_a_mailbox_and_a_repeat_shows_itself_by_its_message_id(line, killer, counted):
+def test_no_mail_is_told_as_sent_twice_and_a_repeat_shows_itself_by_its_message_id(line, killer, counted):
     folders = [folder for folder in line.stack.smtp.folder.iterdir() if not folder.name.startswith("tongdai")]
     arrived = [mail["Message-ID"] for folder in folders for mail in line.mails(folder.name)]
     sent = [event.fact.provider_ref for event in counted.logs["notifications"] if event.fact.TOPIC == "notifications.MessageSent"]
     assert len(sent) == len(set(sent))
-    assert set() == set(sent) - set(arrived)
     assert len(arrived) <= len(sent) + killer.hits.total()  # at least once: at most one repeat a kill
 
 
@@ -153,6 +152,7 @@ DAMAGE = {
         lambda s: replace(s, looked=[*s.looked, *s.looked]),
         "what_was_shown_was_recorded_before",
     ),
+    "a mail never left": (lambda s: replace(s, mailed=set()), "what_is_told_as_sent_is_in_a_mailbox"),
     "a told fact is gone": (lambda s: missing(s, "cases"), "a_topic_tells_its_log_from_the_first_position_on"),
     "a fact stands twice": (lambda s: doubled(s, "referrals"), "positions_and_versions_are_dense"),
     "a stamp runs back": (
