@@ -1,14 +1,13 @@
 """The line while it runs: people at their desks over HTTP, what the logs hold, the mail that came, the time, and one way to wait."""
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from email.parser import BytesHeaderParser
 from importlib import import_module
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -16,24 +15,19 @@ from uuid import UUID, uuid4
 import httpx2
 import psycopg
 import yaml
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
-from psycopg_pool import AsyncConnectionPool
+from eventsourcing.persistence import MapperDeserialisationError
 
-from chassis.kafka import row_of, topic_of
-from chassis.keys import KeyStore
+from chassis.kafka import topic_of
 from chassis.log import Row, recorded
-from chassis.mapper import FactMapper, Recorded, people_in
-from chassis.problems import plain
-from chassis.settings import key_from
-from contracts.rules import rules_named
+from chassis.mapper import FactMapper, Recorded
 from deploy.local.oidc import USERS
 from deploy.local.stack import ROLES, SERVICES, Stack
-from tests.faults import canary, twin
 from tests.faults.snapshot import Attempt, Snapshot, Unreadable
+from tests.faults.taking import take
 from tools.oidc_login import log_in
 
 T = TypeVar("T")
+HOUR = 3600.0  # seconds
 PASSWORD = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
 COMMUNE, PROVINCE, CENTRE = "99801@2025-07-01", "98@2025-07-01", "hanoi@2025-07-01"
 OTHER_COMMUNE = "99803@2025-07-01"
@@ -153,7 +147,7 @@ class Line:
         return datetime.now(UTC) + timedelta(seconds=self._shift())
 
     def forward(self, seconds: float) -> None:
-        """Time jumps ahead for every service; it never goes back."""
+        """Time jumps ahead for every service, or back."""
         part = self.stack.clock_file.with_suffix(".part")
         part.write_text(f"{self._shift() + seconds:.6f}", encoding="ascii")
         part.replace(self.stack.clock_file)
@@ -212,13 +206,14 @@ class Line:
     def heads(self) -> dict[str, int]:
         return {log: self.rows(log, "SELECT position FROM head")[0][0] for log in SERVICES}
 
-    def rest(self, seconds: float = 60) -> None:
-        """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed."""
-        eventually(self.is_still, seconds)
+    def rest(self, seconds: float = 60) -> datetime:
+        """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed; when it was so."""
+        return eventually(self.still_at, seconds, every=0.1)
 
-    def is_still(self) -> bool:
-        before = self.heads()
-        return not self.moving() and before == self.heads()
+    def still_at(self) -> datetime | None:
+        """Now, if nothing moves."""
+        now, before = self.now(), self.heads()
+        return now if not self.moving() and before == self.heads() else None
 
     def moving(self) -> list[str]:
         """What somebody has still to do."""
@@ -256,46 +251,18 @@ class Line:
             json.loads(text) | {"process": file.stem} for file in files for text in file.read_text(encoding="utf-8").splitlines()
         ]
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Time goes back an hour, so that no clock runs out while somebody looks; then it is as late as before."""
+        self.forward(-HOUR)
+        try:
+            yield
+        finally:
+            self.forward(HOUR)
+
     def snapshot(self, *words: str) -> Snapshot:
-        """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile.
-
-        words: of persons, looked for in every file and table.
-        """
-        while True:
-            self.rest()
-            before = self.heads()
-            logs = {log: list(self.log(log)) for log in SERVICES}
-            commands = {
-                log: {id_: range(first, last + 1) for id_, first, last in self.rows(log, "SELECT id, first, last FROM command")}
-                for log in SERVICES
-            }
-            parked = {
-                (service, topic.split(".")[1], position)
-                for service in SERVICES
-                for topic, position in self.rows(service, "SELECT topic, position FROM parked")
-            }
-            topics, heard = asyncio.run(records_of(self.stack.kafka.bootstrap)), self.heard()
-            kept = {
-                (service, name): rows for service in SERVICES for name, rows in twin.rows_of(self.stack, service, service).items()
-            }
-            kept["notifications", "outgoing"] = {
-                str(stream) for (stream,) in self.rows("notifications", "SELECT stream FROM outgoing")
-            }
-            at = self.now()
-            if before == self.heads() and not self.moving():
-                break
-        folded = dict(twin.folded(self.stack, before, parked))
-        folded["notifications", "outgoing"] = twin.owed(logs["notifications"], at, rules_named(self.stack.rules))
-        attempts, leaks = list(self.attempts), [hit for word in words for hit in canary.leaks(self, word)]
-        content = asyncio.run(opened(self.stack, logs, attempts))
-        return Snapshot(
-            at, logs, commands, topics, heard, parked, content, kept, folded, self.mailed(), attempts, list(self.looked), leaks
-        )
-
-    def mailed(self) -> set[str]:
-        """The Message-ID of every mail in every mailbox."""
-        headers = BytesHeaderParser()
-        return {headers.parsebytes(file.read_bytes())["Message-ID"] for file in self.stack.smtp.folder.glob("*/*.eml")}
+        """Everything that is written, at rest; words: of persons, looked for in every file and table."""
+        return take(self, *words)
 
 
 def read(log: str, row: Row) -> Recorded:
@@ -305,45 +272,6 @@ def read(log: str, row: Row) -> Recorded:
     except MapperDeserialisationError:
         meta = json.loads(row.state)["meta"]
         return Recorded(row.stream, row.version, Unreadable(row.type), meta, log, row.position, row.recorded_at, row.state)
-
-
-async def opened(
-    stack: Stack, logs: Mapping[str, list[Recorded]], attempts: Iterable[Attempt]
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """The facts that were answered, as JSON with their sealed fields; without those about a person who was forgotten."""
-    places = {(told.log, told.position) for attempt in attempts for told in attempt.told}
-    facts = [logs[log][position - 1] for log, position in places if position <= len(logs[log])]
-    persons = {person for event in facts for person in people_in(event.state)}
-    master = key_from(stack.home / "secrets" / "master-key")
-    async with AsyncConnectionPool(stack.postgres.uri("keys"), min_size=1, open=False, kwargs={"autocommit": True}) as pool:
-        keys = await KeyStore(pool, master).get(persons) if persons else {}
-    mapper, found = FactMapper(keys.get), {}
-    for event in facts:
-        if keys.keys() >= set(people_in(event.state)):
-            row = StoredEvent(event.stream, event.version, event.fact.TOPIC, event.state)
-            found[event.log, event.position] = plain(mapper.to_domain_event(row).fact)
-    return found
-
-
-async def records_of(bootstrap: str) -> dict[str, list[tuple[int, bytes]]]:
-    """Every record of every topic that a relay wrote, in order: its position and its value."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
-    try:
-        partitions = {TopicPartition(topic_of(log), 0): log for log in SERVICES}
-        consumer.assign(list(partitions))
-        ends = await consumer.end_offsets(list(partitions))
-        for partition, offset in (await consumer.beginning_offsets(list(partitions))).items():
-            consumer.seek(partition, offset)
-        found: dict[str, list[tuple[int, bytes]]] = {log: [] for log in SERVICES}
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for partition, records in (await consumer.getmany(timeout_ms=200)).items():
-                for record in records:
-                    row = row_of({name: value.decode("utf-8", "replace") for name, value in record.headers}, record.value)
-                    found[partitions[partition]] += [(row.position, row.state)] if row else []
-        return found
-    finally:
-        await consumer.stop()
 
 
 def text_of(mail: EmailMessage) -> str:

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import httpx2
+import psycopg
 
 from deploy.local.stack import ROLES, SERVICES, Stack
 from tests.faults.desks import MARK, Desks
@@ -137,8 +139,8 @@ def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 
             desks.tell(people)
     except NotRun as why:
         return Row(fault.name, not_run=str(why))
-    except AssertionError as problem:
-        chaos.complaints.append(str(problem))
+    except Exception:  # noqa: BLE001 - whatever it is, it is the finding
+        chaos.complaints.append(traceback.format_exc(limit=-3))
     found = Counter[str]()
     sentences = [*chaos.complaints, *desks.complaints]
     try:
@@ -148,6 +150,8 @@ def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 
         sentences += broken(snapshot)
     except AssertionError:
         sentences.append(f"the line does not come to rest: {line.moving()}")
+    except psycopg.Error:
+        sentences.append(traceback.format_exc(limit=-3))
     wrong = found["wrong"] + len(sentences) - found.total()
     return Row(
         fault.name,

@@ -1,6 +1,5 @@
 """Faults of processes: killed between any two steps, frozen, doubled."""
 
-from chassis.failpoints import PLACES
 from deploy.local.environment import python
 from deploy.local.process import Process, free_port
 from deploy.local.stack import ROLES, SERVICES
@@ -20,7 +19,7 @@ KILLS, ROUNDS = 1_000, 4
 )
 def killed(chaos: Chaos) -> None:
     killer = Killer(chaos.stack, chaos.random)
-    times = 2 if chaos.short else -(-KILLS // len(PLACES) // ROUNDS)
+    times = 2 if chaos.short else -(-KILLS // len(REACHED_BY) // ROUNDS)
     left = killer.kill(times, say=chaos.say, seconds=chaos.seconds(240, 1500))
     chaos.expect(not left, f"not reached as often as wanted: {left}")
     chaos.repetitions += len(killer.recoveries)
@@ -45,7 +44,7 @@ def frozen(chaos: Chaos) -> None:
     "what it was about to do is done once",
 )
 def frozen_at_places(chaos: Chaos) -> None:
-    for place in chaos.random.sample(list(PLACES), 4 if chaos.short else len(PLACES)):
+    for place in chaos.random.sample(list(REACHED_BY), 4 if chaos.short else len(REACHED_BY)):
         service, role = REACHED_BY[place][0]
         file = chaos.stack.home / "failpoints" / f"{service}-{role}"
         arm(file, place, 1, "stop")

@@ -8,13 +8,12 @@ from random import Random
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from chassis.failpoints import PLACES
 from chassis.kafka import topic_of
 from contracts import referrals
 from deploy.local.stack import SERVICES
 from tests.faults.desks import Desks
 from tests.faults.invariants import INVARIANTS, broken
-from tests.faults.kills import Killer
+from tests.faults.kills import REACHED_BY, Killer
 from tests.faults.snapshot import streams
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -55,7 +54,7 @@ def test_nothing_that_was_answered_is_lost_and_nothing_happened_twice_wherever_a
 
 
 def test_every_place_ended_a_process_and_its_successor_was_ready_again(killer):
-    assert set(PLACES) == set(killer.hits)
+    assert set(REACHED_BY) == set(killer.hits)
     assert killer.hits.total() == len(killer.recoveries)
 
 
