@@ -47,8 +47,9 @@ def files_below(folder: Path) -> Iterator[tuple[str, bytes]]:
 def tables(line: Any) -> Iterator[tuple[str, bytes]]:
     """Every row of every table as text: what PostgreSQL compresses in its files shows here."""
     for database in (*SERVICES, "keys"):
-        for (table,) in line.rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-            rows = line.rows(database, f"SELECT t::text FROM {table} t")
+        ours = "schemaname NOT IN ('pg_catalog', 'information_schema')"
+        for schema, table in line.rows(database, f"SELECT schemaname, tablename FROM pg_tables WHERE {ours}"):
+            rows = line.rows(database, f"SELECT t::text FROM {schema}.{table} t")
             yield f"{database}.{table}", "\n".join(row for (row,) in rows).encode()
 
 

@@ -58,7 +58,7 @@ def killed(chaos: Chaos) -> None:
 def terminated(chaos: Chaos) -> None:
     query = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE state = 'active' AND (query LIKE 'SELECT * FROM append%%' OR wait_event = 'WalSync') AND pid <> pg_backend_pid()"
+        " WHERE state = 'active' AND (query LIKE '% append(%' OR wait_event = 'WalSync') AND pid <> pg_backend_pid()"
     )
     wanted, deadline = 10 if chaos.short else 200, time.monotonic() + chaos.seconds(20, 300)
     with psycopg.connect(chaos.stack.postgres.uri("postgres"), autocommit=True) as db:

@@ -73,9 +73,7 @@ class Killer:
     recoveries: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        folder = self.stack.home / "failpoints"
-        folder.mkdir(exist_ok=True)
-        self._targets = [Target((s, r), folder / f"{s}-{r}") for s in SERVICES for r in ROLES]
+        self._targets = [Target((s, r), self.stack.home / "failpoints" / f"{s}-{r}") for s in SERVICES for r in ROLES]
         self._http = httpx2.Client(timeout=1)
 
     def kill(
@@ -137,6 +135,7 @@ class Killer:
 
 def arm(file: Path, place: str, nth: int, action: str) -> None:
     """Have a process die or freeze the nth time it comes to a place. It never reads half a file."""
+    file.parent.mkdir(exist_ok=True)
     part = file.with_suffix(".part")
     part.write_text(f"{place} {nth} {action}", encoding="ascii")
     part.replace(file)
