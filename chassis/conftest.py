@@ -78,11 +78,16 @@ def open_pool(templates: Postgres, run) -> Iterator[Callable[[str, str], AsyncCo
 
 
 @pytest.fixture
-def new_log(database, open_pool) -> Callable[[], Log]:
+def new_log(database, open_pool, run) -> Iterator[Callable[[], Log]]:
     """Empty logs of the service `cases`, as its API role, with a key store."""
+
+    made: list[KeyStore | Log] = []
 
     def make() -> Log:
         keys = KeyStore(open_pool(database("keys"), "cases_keys"), MASTER)
-        return Log("cases", open_pool(database("cases"), "cases_api"), keys)
+        made.extend([keys, Log("cases", open_pool(database("cases"), "cases_api"), keys)])
+        return made[-1]
 
-    return make
+    yield make
+    for part in made:
+        run(part.close())
