@@ -23,7 +23,7 @@ from bench.machine import durability, machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PROFILES = ROOT / ".local" / "bench.json", ROOT / ".local" / "profiles"
-NAMES = ("append", "rest")
+NAMES = ("append", "rest", "refill")
 Bench = Callable[[Ground, Scale], Iterator[Report]]
 """Yields its report before it measures, and fills it while it does."""
 
