@@ -23,7 +23,7 @@ from bench.machine import durability, machine
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PROFILES = ROOT / ".local" / "bench.json", ROOT / ".local" / "profiles"
-NAMES = ("append", "rest", "refill")
+NAMES = ("append", "rest", "refill", "projection", "loading", "visible", "takeover", "memory")
 Bench = Callable[[Ground, Scale], Iterator[Report]]
 """Yields its report before it measures, and fills it while it does."""
 
@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure rates and latencies on this machine.")
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="name", help=f"of {', '.join(NAMES)}; all without one")
     parser.add_argument("--short", action="store_true", help="two minutes that prove only that everything runs")
+    parser.add_argument("--no-million", action="store_true", help="leave out what needs a million events")
     parser.add_argument("--profile", action="store_true", help="run the API processes under cProfile and print where the time goes")
     given = parser.parse_args()
     about = machine()
@@ -40,7 +41,7 @@ def main() -> None:
         say(f"this machine is busy ({about['cores_at_work_before']} of its cores): trust nothing but ratios, and those little")
     reports: list[Report] = []
     home = tempfile.TemporaryDirectory(prefix="hotline-bench-", ignore_cleanup_errors=True)
-    with home as folder, contextlib.suppress(KeyboardInterrupt), Ground(Path(folder), profiles(given.profile)) as ground:
+    with home as folder, contextlib.suppress(KeyboardInterrupt), ground_of(Path(folder), given) as ground:
         about |= durability(ground.postgres) | {"short": given.short}
         print("\n".join(f"{name:<32}{value}" for name, value in about.items()), flush=True)
         for name in given.names or NAMES:
@@ -51,6 +52,11 @@ def main() -> None:
     say(f"{sum(len(report.targets) for report in reports)} targets, {len(missed)} missed; {RESULTS.relative_to(ROOT)}")
     for target in missed:
         print(f"  {target}")
+
+
+def ground_of(folder: Path, given: argparse.Namespace) -> Ground:
+    """A short run has no time for a million events."""
+    return Ground(folder, profiles(given.profile), million=not given.short and not given.no_million)
 
 
 def profiles(wanted: bool) -> Path | None:

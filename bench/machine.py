@@ -1,4 +1,4 @@
-"""What the figures depend on: the machine, versions, what is durable, and whether somebody else was at work."""
+"""What the figures depend on: the machine, versions, what is durable, and whether somebody else was at work. And what is held."""
 
 import os
 import platform
@@ -12,9 +12,11 @@ import psycopg
 
 from deploy.local.kafka import SOURCE
 from deploy.local.postgres import Postgres
+from deploy.local.stack import Stack, read_state
 
 SHOWN = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers")
 PACKAGES = ("aiokafka", "cryptography", "eventsourcing", "fastapi", "psycopg", "pydantic", "uvicorn")
+MB = 2**20
 BUSY = 15.0  # per cent of all cores at work in the second before we begin
 
 
@@ -53,3 +55,27 @@ def _cpu() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def held(stack: Stack) -> dict[str, float]:
+    """MB a process."""
+    state = read_state(stack.home) or {}
+    found = {name: _resident(about["pid"]) for name, about in sorted(state.get("processes", {}).items())}
+    return found | {"postgres": _tree(state["processes"]["postgres"]["pid"])}
+
+
+def _resident(pid: int) -> float:
+    return psutil.Process(pid).memory_info().rss / MB
+
+
+def _tree(pid: int) -> float:
+    """Proportional shares where the kernel tells them: the sum of resident sizes would count shared buffers once a connection."""
+    parent = psutil.Process(pid)
+    shares = []
+    for process in [parent, *parent.children(recursive=True)]:
+        try:
+            known = process.memory_full_info()
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+        shares.append(getattr(known, "pss", known.rss))
+    return sum(shares) / MB

@@ -29,9 +29,9 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
     report = Report(
         "refill",
         "Relay refill",
-        f"Records a second into an empty topic: {events:,} events of {size} bytes on average. `relay`: read from PostgreSQL, headers"
-        " of the wire format, idempotent producer, from its start. `send_batch` and `send`: aiokafka's own, the values only and"
-        " already in memory, the same producer.",
+        f"Records a second into an empty topic: {events:,} events of {size} bytes on average. `relay`: read from PostgreSQL,"
+        " headers of the wire format, idempotent producer, from its start. `send_batch` and `send`: aiokafka's own, the values"
+        " only and already in memory, the same producer.",
     )
     yield report
     values = [bytes(value) for (value,) in ground.rows(database, "SELECT state FROM event ORDER BY position")]
