@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 import httpx2
-import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from psycopg_pool import AsyncConnectionPool
 
 from bench import history
 from bench.contest import Report, Scale, quantiles, say
 from bench.ground import Ground, create_topic
-from chassis.view import positions_in
+from chassis.view import positions
 from tests.line import Line
 
 TOPIC, TICK, LOOK_EVERY = "bench.visible", 0.05, 0.0005  # a sample every 50 ms; seconds between two looks
@@ -65,7 +64,7 @@ class _Commanding:
     """Contacts of new callers, and a look at the place of the view."""
 
     http: httpx2.AsyncClient
-    db: psycopg.AsyncConnection[Any]
+    pool: AsyncConnectionPool
     headers: dict[str, str]
 
     async def sample(self) -> dict[str, float]:
@@ -76,7 +75,7 @@ class _Commanding:
         answer = await self.http.post("/intake/v1/contacts", json=body, headers=self.headers | {"idempotency-key": str(uuid4())})
         answered = time.perf_counter()
         log, _, position = answer.raise_for_status().headers["hotline-position"].partition(":")
-        while (await positions_in(self.db)).get(log, 0) < int(position):  # noqa: ASYNC110 - it happens in another process
+        while (await positions(self.pool)).get(log, 0) < int(position):  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(LOOK_EVERY)
         visible = time.perf_counter()
         return {"answered to visible": visible - answered, "sent to visible": visible - sent}
@@ -87,9 +86,9 @@ async def _commanding(line: Line) -> AsyncIterator[_Commanding]:
     uri = line.stack.postgres.uri("projections")
     async with (
         httpx2.AsyncClient(base_url=line.stack.urls["intake"], timeout=30) as http,
-        await psycopg.AsyncConnection.connect(uri, autocommit=True) as db,
+        AsyncConnectionPool(uri, min_size=1, max_size=1, open=False, kwargs={"autocommit": True}) as pool,
     ):
-        yield _Commanding(http, db, {"authorization": f"Bearer {line.token('TVV-01')}"})
+        yield _Commanding(http, pool, {"authorization": f"Bearer {line.token('TVV-01')}"})
 
 
 @dataclass
