@@ -25,7 +25,7 @@ ID = "00000000-0000-4000-8000-000000000000"
 
 @dataclass
 class Load:
-    """Closed-loop connections to one port. Times in seconds, of answers after the warm-up."""
+    """Closed-loop connections to one port. Times in seconds, of successes after the warm-up."""
 
     port: int
     parts: Sequence[bytes]
@@ -57,10 +57,11 @@ class Load:
         return b"".join(next(self._target) if part == b"{target}" else _id() if part in _IDS else part for part in self.parts)
 
     def answered(self, asked: float, status: int) -> None:
-        """Count one answer."""
+        """Count one answer; only a success has a time."""
         if (now := time.perf_counter()) >= self._begin:
-            self.times.append(now - asked)
             self.statuses[status] += 1
+            if status < 300:
+                self.times.append(now - asked)
 
 
 class _Connection(asyncio.Protocol):

@@ -46,10 +46,12 @@ class _Shot:
     def fire(self) -> Measured:
         before = self.server.cpu()
         found = load(self.server.port, self.template, CONNECTIONS, self.seconds, self.targets)
-        if strange := {status: times for status, times in found["statuses"].items() if not status.startswith("2")}:
+        statuses: dict[str, int] = found["statuses"]
+        if strange := {status: times for status, times in statuses.items() if status[0] != "2" and status != "503"}:
             raise RuntimeError(f"answers that are no success: {strange}")
         answered = found["rate"] * self.seconds * 1.1  # the warm-up too
-        self.seen.append({"server_ms": (self.server.cpu() - before) / answered * 1000, "client_cpu": found["client_cpu"]})
+        cpu = (self.server.cpu() - before) / answered * 1000
+        self.seen.append({"server_ms": cpu, "client_cpu": found["client_cpu"], "put_off": statuses.get("503", 0)})
         return Measured(found["rate"], found["p50_ms"], found["p99_ms"])
 
     def last(self, name: str) -> float:
@@ -130,6 +132,11 @@ def _tell(report: Report, found: dict[str, Measured], shots: dict[str, _Shot]) -
             of_empty=f"{each.rate / rival.rate:.0%}",
             server_ms=shot.last("server_ms"),
             client_cpu=f"{shot.last('client_cpu'):.0%}",
+        )
+    put_off = {name: sum(seen["put_off"] for seen in shot.seen) for name, shot in shots.items()}
+    if any(put_off.values()):
+        report.note(
+            f"Answered 503, to be tried again, and not counted: {', '.join(f'{n} {name}' for name, n in put_off.items() if n)}."
         )
     share = {name: each.rate / found["empty"].rate * 100 for name, each in found.items()}
     report.target("creating command, new caller, of the empty POST", share["contact"], 40, "%")
