@@ -25,8 +25,9 @@ def keep(about: dict[str, Any], reports: Sequence[Report], order: Sequence[str])
 
 
 def kept() -> list[dict[str, Any]]:
-    """What the file holds."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+    """What the file holds; nothing, if it is of another time."""
+    found = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+    return found if isinstance(found, list) else []
 
 
 def write_docs() -> None:
