@@ -18,7 +18,7 @@ PLACES: Mapping[str, str] = {
     "keys.after-create": "a person's key is durable, no event uses it yet",
     "read.recorded": "a read is in the log, its answer not sent",
     "relay.before-send": "rows read, none told",
-    "relay.mid-batch": "half of the rows handed to the broker, none acknowledged",
+    "relay.mid-batch": "all but the last part of the rows acknowledged by the broker",
     "relay.after-send": "acknowledged by the broker, not noted here",
     "hearing.before-reaction": "a fact is heard, nothing done",
     "hearing.after-reaction": "the effect is durable, the place is not moved",

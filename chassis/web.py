@@ -98,7 +98,7 @@ class Api:
         async def read(request: Request) -> JSONResponse:
             actor = await self.actor(request)
             stream = uuid_of(request.path_params["id"])
-            past = await self.commands.log.load(stream, self.commands.evolve)
+            past = await self.commands.past(stream)
             if past.state is None or not any(self._knows(past.state, capacity) for capacity in actor.capacities):
                 raise NotFound
             body = {"id": str(stream), "version": past.version, "state": plain(past.state)}
