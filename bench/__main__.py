@@ -1,129 +1,104 @@
-"""`make bench`: contestants in one run, on the same server, interleaved; ratios are what counts, for machines differ.
+"""`make bench`: every promise about speed beside what could be used instead, on your machine, in one run.
 
-So far one bench: durable appends of one event a command, ours (group commit, command ids, fingerprints) against the recorder that
-the `eventsourcing` library ships. Prints versions, durability settings and a table, and writes `.local/bench.json`.
+`python -m bench [names …] [--short]` measures. Results go to `.local/bench.json` as they come, so that Ctrl-C loses nothing that
+was measured; `python -m bench --write-docs` puts their tables into `docs/benchmarks.md`.
 """
 
-import asyncio
-import json
-import os
-import platform
-import statistics
+import argparse
+import contextlib
+import gc
+import pstats
+import shutil
+import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
-import psycopg
-from eventsourcing.persistence import StoredEvent
-from psycopg_pool import AsyncConnectionPool
+from bench import results
+from bench.contest import Report, Scale, say
+from bench.ground import Ground
+from bench.machine import durability, machine
 
-from chassis.log import Log
-from chassis.migrate import migrate
-from deploy.local.postgres import Postgres
-
-CLIENTS, ROUNDS, SECONDS = (1, 4, 16, 64), 3, 2.0
-BODY = b'{"v":1,"meta":{},"fact":{"note":"' + b"x" * 260 + b'"}}'
-SQL = Path(__file__).parent.parent / "chassis" / "sql" / "log"
-RESULTS = Path(__file__).parent.parent / ".local" / "bench.json"
+PROFILES = results.ROOT / ".local" / "profiles"
+NAMES = ("append", "rest", "refill", "projection", "loading", "visible", "takeover", "memory")
+Bench = Callable[[Ground, Scale], Iterator[Report]]
+"""Yields its report before it measures, and fills it while it does."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Appends a second and the 99th percentile of their time in milliseconds."""
-
-    rate: float
-    p99_ms: float
-
-
-def measured(times: list[float], seconds: float) -> Measured:
-    return Measured(len(times) / seconds, statistics.quantiles(times, n=100)[98] * 1000)
-
-
-async def ours(uri: str, clients: int) -> Measured:
-    """Closed-loop clients on one event loop, as in one API process."""
-    async with AsyncConnectionPool(uri, min_size=2, max_size=4, open=False, kwargs={"autocommit": True}) as pool:
-        log, times, end = Log("cases", pool), [], time.perf_counter() + SECONDS
-
-        async def client() -> None:
-            while (begun := time.perf_counter()) < end:
-                await log.append([StoredEvent(uuid4(), 1, "cases.ClockMet", BODY)], uuid4(), fingerprint=b"f" * 32)
-                times.append(time.perf_counter() - begun)
-
-        await asyncio.gather(*(client() for _ in range(clients)))
-        return measured(times, SECONDS)
-
-
-def stock(environment: dict[str, str], clients: int) -> Measured:
-    """The library's own recorder, a thread a client, as it is meant to be used."""
-    from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore  # noqa: PLC0415 - it sets psycopg's loggers
-
-    store = PostgresDatastore(**environment, pool_size=clients, max_overflow=0)
-    recorder = PostgresApplicationRecorder(store, events_table_name="stock_events")
-    recorder.create_table()
-    times, end = [], time.perf_counter() + SECONDS
-
-    def client() -> None:
-        while (begun := time.perf_counter()) < end:
-            recorder.insert_events([StoredEvent(uuid4(), 1, "cases.ClockMet", BODY)])
-            times.append(time.perf_counter() - begun)
-
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    store.close()
-    return measured(times, SECONDS)
+def main() -> int:
+    """Measure, print, write; 1 where a bench did not come to its end. A target that was missed is a result like any other."""
+    given = _parser().parse_args()
+    if given.write_docs:
+        results.write_docs()
+        return 0
+    about = machine() | {"short": given.short}
+    if about["busy"]:
+        say(f"this machine is busy ({about['cores_at_work_before']} of its cores): trust nothing but ratios, and those little")
+    home = tempfile.TemporaryDirectory(prefix="hotline-bench-", ignore_cleanup_errors=True)
+    whole: list[Report] = []
+    failed: list[str] = []
+    with home as folder, contextlib.suppress(KeyboardInterrupt), _ground(Path(folder), given) as ground:
+        about |= durability(ground.postgres)
+        print("\n".join(f"{name:<32}{value}" for name, value in about.items()), flush=True)
+        for name in given.names or NAMES:
+            failed += [] if _measure(name, ground, Scale(given.short), whole, about) else [name]
+    if given.profile:
+        _print_profiles()
+    targets = [target for report in whole for target in report.targets]
+    say(f"{len(targets)} targets, {sum(not target.held for target in targets)} missed; {results.FILE.relative_to(results.ROOT)}")
+    print("\n".join(f"  {target}" for target in targets))
+    for name in failed:
+        say(f"{name} did not come to its end, see above")
+    return 1 if failed else 0
 
 
-def main() -> None:
-    """Measure and print; about a minute."""
-    with tempfile.TemporaryDirectory() as home, Postgres(Path(home)) as postgres:
-        postgres.create_service_databases(["cases"])
-        postgres.create_database("stock", "stock_owner")
-        migrate(postgres.uri("cases", "cases_owner"), [SQL])
-        owner = psycopg.conninfo.conninfo_to_dict(postgres.uri("stock", "stock_owner"))
-        environment = {name: str(owner[name]) for name in ("host", "port", "user", "password", "dbname")}
-        contestants: dict[str, Callable[[int], Measured]] = {
-            "ours": lambda clients: asyncio.run(ours(postgres.uri("cases", "cases_api"), clients)),
-            "stock": lambda clients: stock(environment, clients),
-        }
-        about = {**describe(postgres), "clients": CLIENTS, "rounds": ROUNDS, "seconds": SECONDS}
-        print("\n".join(f"{name:<22}{value}" for name, value in about.items()), flush=True)
-        results = [run(clients, contestants) for clients in CLIENTS]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"about": about, "append": results}, indent=2) + "\n", encoding="utf-8")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure rates and latencies on this machine.")
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="name", help=f"of {', '.join(NAMES)}; all without one")
+    parser.add_argument("--short", action="store_true", help="two minutes that prove only that everything runs")
+    parser.add_argument("--no-million", action="store_true", help="leave out what needs a million events")
+    parser.add_argument("--profile", action="store_true", help="run API processes under cProfile and print where the time goes")
+    parser.add_argument("--write-docs", action="store_true", help="measure nothing: quote the last results in docs/benchmarks.md")
+    return parser
 
 
-def run(clients: int, contestants: dict[str, Callable[[int], Measured]]) -> dict[str, float]:
-    """Interleaved rounds, medians, one line."""
-    found: dict[str, list[Measured]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS):
-        for name, contestant in contestants.items():
-            found[name].append(contestant(clients))
-    line: dict[str, float] = {"clients": clients}
-    for name, rounds in found.items():
-        line[f"{name}_per_s"] = round(statistics.median(each.rate for each in rounds))
-        line[f"{name}_p99_ms"] = round(statistics.median(each.p99_ms for each in rounds), 2)
-    line["ratio"] = round(line["ours_per_s"] / line["stock_per_s"], 1)
-    print("  ".join(f"{name} {value:g}" for name, value in line.items()), flush=True)
-    return line
+def _ground(folder: Path, given: argparse.Namespace) -> Ground:
+    """A short run has no time for a million events."""
+    if given.profile:
+        shutil.rmtree(PROFILES, ignore_errors=True)
+        PROFILES.mkdir(parents=True)
+    return Ground(folder, PROFILES if given.profile else None, million=not given.short and not given.no_million)
 
 
-def describe(postgres: Postgres) -> dict[str, object]:
-    """What the figures depend on."""
-    with psycopg.connect(postgres.uri("postgres")) as db:
-        shown = {
-            name: (db.execute(f"SHOW {name}").fetchone() or ("",))[0] for name in ("server_version", "fsync", "synchronous_commit")
-        }
-    packages = {name: version(name) for name in ("eventsourcing", "psycopg")}
-    return {"python": platform.python_version(), "cores": os.cpu_count(), "body_bytes": len(BODY), **shown, **packages}
+def _measure(name: str, ground: Ground, scale: Scale, whole: list[Report], about: dict[str, Any]) -> bool:
+    """One bench; whether it came to its end. What it found so far is kept in any case."""
+    begin = time.perf_counter()
+    bench: Bench = import_module(f"bench.{name}").run
+    gc.collect()
+    gc.freeze()  # as every service does after its start
+    try:
+        for report in bench(ground, scale):
+            say(report.title)
+            whole.append(report)
+    except Exception:  # noqa: BLE001 - the others shall still be measured
+        traceback.print_exc()
+        return False
+    finally:
+        results.keep(about, whole, NAMES)
+        say(f"{name} took {time.perf_counter() - begin:.0f} s")
+    return True
+
+
+def _print_profiles() -> None:
+    """The functions in which each process spent most of its own time."""
+    for file in sorted(PROFILES.iterdir()):
+        say(f"profile of {file.name}; python -m pstats {file.relative_to(results.ROOT)} shows more")
+        pstats.Stats(str(file)).strip_dirs().sort_stats("tottime").print_stats(30)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,8 @@ from contracts.clocks import BreachClock, Breached, Met, Recomputed, Started, Wa
 from contracts.kernel import Fact, Refused
 
 log_ = structlog.get_logger("hotline.clocks")
-IDLE = 0.05
+IDLE = 0.1  # seconds
+DUE = "SELECT stream, clock, started, due_at FROM clock_due WHERE due_at <= %s ORDER BY due_at LIMIT 100"
 
 
 def clock_handlers(contracts: ModuleType) -> dict[type[Fact], Handler]:
@@ -57,11 +58,7 @@ async def timer(pool: AsyncConnectionPool, commands: Commands, up: Callable[[], 
     """Breach each clock once its due time has passed, in order of due time. Two timers do no harm: the command id is the same."""
     while True:
         async with pool.connection() as db:
-            cursor = await db.execute(
-                "SELECT stream, clock, started, due_at FROM clock_due WHERE due_at <= %s ORDER BY due_at LIMIT 100",
-                (commands.log.time.now(),),
-            )
-            due = await cursor.fetchall()
+            due = await (await db.execute(DUE, (commands.log.time.now(),))).fetchall()
         up()
         for stream, clock, started, due_at in due:
             call = Call(cause=f"clock:{clock}@{started}", actor="policy:timer")

@@ -1,8 +1,9 @@
 """Decide and record: one use case for every command of every service, from REST, a reaction, a webhook or a timer alike."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,13 +11,15 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError
 from opentelemetry import propagate
 
-from chassis.log import Log, Row, Written, recorded
-from chassis.mapper import FactMapper, Recorded
+from chassis import sealing
+from chassis.log import NOTHING, History, Log, Row, Written, folded, recorded, told
+from chassis.mapper import FactMapper, Meta, Recorded
 from chassis.transient import StoreGone
 from contracts.ids import command_id
 from contracts.kernel import Command, Fact, Given, Refused
 from contracts.rules import Rules
 
+KEPT = 2000  # streams whose folded state is kept: the next command on one reads only what came since
 ROUNDS = 20  # a stream so contended that twenty decisions in a row come too late is answered "try again"
 
 Permit = Callable[[Any, Command], str]
@@ -83,6 +86,11 @@ class Commands:
     evolve: Callable[[Any, Any], Any]
     rules: Rules
     enrich: Enrich | None = None
+    _kept: OrderedDict[UUID, History] = field(default_factory=OrderedDict)
+
+    async def past(self, stream: UUID) -> History:
+        """A stream as it stands. Raises StoreGone if the database does not answer."""
+        return (await self._look(stream, stream))[0]
 
     async def execute(self, stream: UUID, command: Command, call: Call) -> Outcome:
         """Decide and record; the same cause again gives the first answer again.
@@ -92,10 +100,10 @@ class Commands:
         key = command_id(stream, call.cause, type(command).__name__)
         salt = os.urandom(16)
         for _ in range(ROUNDS):
-            past = await self.log.load(stream, self.evolve)
             enriched = await self.enrich(command) if self.enrich else command
-            # Asked last, after all that a decision rests on was read: a twin that finished meanwhile is found, not decided upon.
-            if done := await self.log.written(key):
+            # Of one instant, and asked last: a twin that finished meanwhile is found, not decided upon.
+            past, done = await self._look(stream, key)
+            if done:
                 return await self._repeat(stream, done, call)
             if past.state is None and not command.creates:
                 raise NotFound
@@ -108,31 +116,57 @@ class Commands:
                 raise await self._stale(stream, call.seen or 0, past.version)
             facts = list(self.decide(asked, past.state))
             if not facts:
-                return Outcome(stream, past.state, past.version, await self._position(stream, past.version), [])
+                return Outcome(stream, past.state, past.version, past.position, [])
             correlation = past.correlation or call.correlation or str(asked.story or stream)
             meta = _meta(key, given, asked, call, correlation)
             try:
                 written = await self.log.record(stream, past.version, facts, key, meta, call.not_before, call.fingerprint)
             except IntegrityError:
                 continue  # somebody was faster: look again, and decide again
-            return await self._repeat(stream, written, call)
+            if not written.rows:
+                return await self._repeat(stream, written, call)
+            # Nothing is read back: what was written reads as it was decided (`tests/test_contracts.py` holds every fact to it).
+            clear = [sealing.without(fact) for fact in facts]
+            now = self._keep(stream, told(past, clear, meta, written.positions[-1], self.evolve))
+            events = [_event(self.log.name, row, fact, meta) for row, fact in zip(written.rows, facts, strict=True)]
+            return Outcome(stream, now.state, now.version, now.position, events)
         raise StoreGone("this stream is being changed by many at once")
+
+    async def _look(self, stream: UUID, command: UUID) -> tuple[History, Written | None]:
+        """The stream and, of the same instant, whether this command was recorded."""
+        kept = self._kept.get(stream, NOTHING)
+        done, rows = await self.log.look(stream, command, kept.version)
+        if kept.version:
+            if not rows or rows[0].position != kept.position:  # not the log we knew: its database was restored
+                self._kept.pop(stream, None)
+                return await self._look(stream, command)
+            rows = rows[1:]
+        return self._keep(stream, folded(kept, rows, self.evolve)), done
+
+    def _keep(self, stream: UUID, history: History) -> History:
+        """States are immutable and a history only grows, so the longest one known serves every later look."""
+        if history.version > self._kept.get(stream, NOTHING).version:
+            self._kept[stream] = history
+            self._kept.move_to_end(stream)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return history
 
     async def _repeat(self, stream: UUID, done: Written, call: Call) -> Outcome:
         if call.fingerprint != done.fingerprint:
             raise KeyReused("key-reused")
         rows = await self.log.after(done.positions.start - 1, len(done.positions))
-        told = await self.log.open(rows)
+        events = await self.log.open(rows)
         past = await self.log.load(stream, self.evolve, rows[-1].version)
-        return Outcome(stream, past.state, past.version, done.positions[-1], told)
-
-    async def _position(self, stream: UUID, version: int) -> int:
-        rows = await self.log.rows_of(stream, gt=version - 1)
-        return rows[0].position if rows else 0
+        return Outcome(stream, past.state, past.version, done.positions[-1], events)
 
     async def _stale(self, stream: UUID, seen: int, current: int) -> Stale:
         changes = [_change(self.log.name, row) for row in await self.log.rows_of(stream, gt=seen)]
         return Stale("stale-version", seen=seen, current=current, changes=changes)
+
+
+def _event(log: str, row: Row, fact: Fact, meta: Meta) -> Recorded:
+    return Recorded(row.stream, row.version, fact, meta, log, row.position, row.recorded_at, row.state)
 
 
 def _meta(key: UUID, given: Given, command: Command, call: Call, correlation: str) -> dict[str, str]:

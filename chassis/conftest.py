@@ -78,11 +78,22 @@ def open_pool(templates: Postgres, run) -> Iterator[Callable[[str, str], AsyncCo
 
 
 @pytest.fixture
-def new_log(database, open_pool) -> Callable[[], Log]:
-    """Empty logs of the service `cases`, as its API role, with a key store."""
+def new_log_of(database, open_pool, run) -> Iterator[Callable[[str], Log]]:
+    """The log of a database, as the API role of the service `cases`, with a key store of its own."""
+    made: list[KeyStore | Log] = []
 
-    def make() -> Log:
+    def make(name: str) -> Log:
         keys = KeyStore(open_pool(database("keys"), "cases_keys"), MASTER)
-        return Log("cases", open_pool(database("cases"), "cases_api"), keys)
+        log = Log("cases", open_pool(name, "cases_api"), keys)
+        made.extend([keys, log])
+        return log
 
-    return make
+    yield make
+    for part in made:
+        run(part.close())
+
+
+@pytest.fixture
+def new_log(database, new_log_of) -> Callable[[], Log]:
+    """Empty logs."""
+    return lambda: new_log_of(database("cases"))

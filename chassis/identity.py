@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from contracts.kernel import Command
 ALGORITHMS = ["RS256"]
 TYPES = ("at+jwt", "jwt")  # RFC 9068; some providers still write JWT
 LEEWAY, REFETCH, LONGEST = 60, 30.0, 16_384  # seconds, seconds, bytes
+TRUSTED, MOST = 30.0, 10_000  # seconds for which a verified token is not verified again, and how many of them
 ROLES = Path(__file__).parent.parent / "contracts" / "roles.yaml"
 
 
@@ -71,15 +73,24 @@ class Identity:
         self._groups = _groups(groups)
         self._keys: KeySet | None = None
         self._fetched = 0.0
+        self._known: OrderedDict[str, tuple[Actor, float, float]] = OrderedDict()
 
     async def actor(self, authorization: list[str]) -> Actor:
         """The person behind the request. Raises Problem 401 for anything but one valid bearer token."""
         if len(authorization) != 1 or not authorization[0].lower().startswith("bearer ") or len(authorization[0]) > LONGEST:
             raise _unknown()
         token = authorization[0][7:].strip()
+        actor, expires, until = self._known.get(token, (None, 0.0, 0.0))
+        if actor and time.monotonic() < until and time.time() <= expires + LEEWAY:
+            return actor
         claims = await self._claims(token)
         subject = str(claims["sub"])
-        return Actor(subject, tuple(self._capacities(subject, claims)))
+        actor = Actor(subject, tuple(self._capacities(subject, claims)))
+        self._known[token] = actor, float(claims["exp"]), time.monotonic() + TRUSTED
+        self._known.move_to_end(token)
+        if len(self._known) > MOST:
+            self._known.popitem(last=False)
+        return actor
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,8 @@ from opentelemetry import metrics
 from psycopg import Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from chassis import wire
+from chassis.batches import Asked, Batches
 from chassis.failpoints import reach
 from chassis.transient import StoreGone
 from contracts.kernel import Refused
@@ -22,6 +24,8 @@ lost_ = metrics.get_meter("hotline").create_counter(
 )
 CACHED, SECONDS = 10_000, 30.0
 MASTER = "1"  # name of the master key that wraps new keys
+GONE = (Error, PoolTimeout, TooManyRequests, TimeoutError, OSError)
+_CREATE = "SELECT person, wrapped FROM create_keys($1, $2, $3)"
 
 
 class KeyStore:
@@ -30,6 +34,8 @@ class KeyStore:
     def __init__(self, pool: AsyncConnectionPool, master: bytes) -> None:
         self._pool, self._master = pool, AESGCM(master)
         self._cache: OrderedDict[UUID, tuple[bytes | None, float]] = OrderedDict()
+        self._making = wire.Wire(pool)
+        self._makes: Batches[Mapping[UUID, bytes], dict[UUID, bytes | None]] = Batches("keys", self._make)
 
     async def get(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
         """The keys of persons for whom there are boxes; a destroyed or unknown one is absent, an unknown one is an alarm.
@@ -49,14 +55,28 @@ class KeyStore:
         """A durable key for each person before the first event that uses it. Refuses `person-forgotten` for a destroyed one."""
         found, asked = self._from_cache(persons)
         if asked:
-            wraps = [self._wrap(person, AESGCM.generate_key(256)) for person in asked]
-            rows = await self._call("SELECT * FROM create_keys(%s, %s, %s)", asked, [MASTER] * len(asked), wraps)
+            found |= await self._makes.ask({person: self._wrap(person, AESGCM.generate_key(256)) for person in asked})
             reach("keys.after-create")
-            found |= self._keep(rows)
         keys = {person: key for person, key in found.items() if key}
         if len(keys) < len(found):
             raise Refused("person-forgotten")
         return keys
+
+    async def close(self) -> None:
+        """Finish what is queued."""
+        await self._makes.close()
+        await self._making.close()
+
+    async def _make(self, batch: Sequence[Asked[Mapping[UUID, bytes], dict[UUID, bytes | None]]]) -> None:
+        wraps = {person: wrapped for asked in batch for person, wrapped in asked.what.items()}
+        masters = wire.texts([MASTER] * len(wraps))
+        try:
+            rows = await self._making.call(_CREATE, wire.uuids(wraps), masters, wire.byteas(wraps.values()))
+        except GONE as problem:
+            raise StoreGone("the key store does not answer") from problem
+        keys = self._keep([(UUID(bytes=person or b""), "", wrapped) for person, wrapped in rows])
+        for asked in batch:
+            asked.settle({person: keys[person] for person in asked.what})
 
     def flush(self) -> None:
         """Forget every cached key."""
@@ -87,7 +107,7 @@ class KeyStore:
         try:
             async with self._pool.connection() as db:
                 return await (await db.execute(query, args)).fetchall()  # pyrefly: ignore  # constants of this module
-        except (Error, PoolTimeout, TooManyRequests) as problem:
+        except GONE as problem:
             raise StoreGone("the key store does not answer") from problem
 
     def _wrap(self, person: UUID, key: bytes) -> bytes:

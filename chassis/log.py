@@ -1,6 +1,7 @@
 """One service's log: append whole commands, load a stream, read on after a position. PostgreSQL decides.
 
-The append is group-committed: whatever queued up during the last round trip goes out in the next one; nothing else knows it.
+Appends are group-committed, and so are the looks that precede them: whatever queued up during the last round trip goes out in the
+next one; nothing else knows it.
 """
 
 import asyncio
@@ -9,25 +10,35 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import Any, LiteralString, NamedTuple
+from itertools import groupby
+from typing import Any, LiteralString, NamedTuple, cast
 from uuid import UUID, uuid4
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from psycopg import DataError, Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
-from chassis import sealing
+from chassis import sealing, wire
+from chassis.batches import Asked, Batches
 from chassis.failpoints import reach
 from chassis.keys import KeyStore
 from chassis.mapper import FactMapper, Meta, Recorded, people_in
 from chassis.timing import Time
 from chassis.transient import StoreGone
+from chassis.wire import Value, Wire
 from contracts.kernel import Fact
 
-GONE = (Error, PoolTimeout, TooManyRequests)
+GONE = (Error, PoolTimeout, TooManyRequests, TimeoutError, OSError)
 LOOK_EVERY, PATIENCE = 0.01, 1.0  # seconds
 LAST_VERSION = 2**31 - 1
 LAST_POSITION = 2**62
+_APPEND = "SELECT n, first, last, fingerprint, stamp FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_LOOK = """
+SELECT a.n, k.first, k.last, k.fingerprint, e.originator_version, e.topic, e.state, e.position, e.recorded_at
+FROM unnest($1::uuid[], $2::uuid[], $3::int[]) WITH ORDINALITY AS a(stream, command, known, n)
+LEFT JOIN command k ON k.id = a.command
+LEFT JOIN event e ON e.originator_id = a.stream AND e.originator_version >= a.known
+ORDER BY a.n, e.originator_version"""
 
 
 class Row(NamedTuple):
@@ -42,18 +53,30 @@ class Row(NamedTuple):
 
 
 class History(NamedTuple):
-    """A folded stream; `correlation` is that of its first event."""
+    """A folded stream; `correlation` is that of its first event, `position` that of its last."""
 
     state: Any
     version: int
     correlation: str
+    position: int
+
+
+NOTHING = History(None, 0, "", 0)
 
 
 class Written(NamedTuple):
-    """Where a command stands that was recorded before."""
+    """Where a command stands, and its rows; none for one that had been recorded before."""
 
     positions: range
     fingerprint: bytes
+    rows: Sequence[Row] = ()
+
+
+class Look(NamedTuple):
+    """Of one instant: where a command stands, if it was recorded, and a stream's rows from a version on."""
+
+    done: Written | None
+    rows: list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +85,6 @@ class _Command:
     events: Sequence[StoredEvent]
     not_before: datetime | None
     fingerprint: bytes
-    keys: frozenset[Any]
-    written: asyncio.Future[Written]
 
 
 class Log:
@@ -71,9 +92,9 @@ class Log:
 
     def __init__(self, name: str, pool: AsyncConnectionPool, keys: KeyStore | None = None, time: Time | None = None) -> None:
         self.name, self.keys, self.time = name, keys, time or Time()
-        self._pool, self._batch = pool, 512
-        self._queue: list[_Command] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._pool, self._writing, self._looking, self._watching = pool, Wire(pool), Wire(pool), Wire(pool)
+        self._appends: Batches[_Command, Written] = Batches(name, self._write)
+        self._looks: Batches[tuple[UUID, UUID, int], Look] = Batches(name, self._look)
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._watcher: asyncio.Task[None] | None = None
 
@@ -111,82 +132,76 @@ class Log:
         if len(places) < len(events):
             raise IntegrityError("one command writes a version twice")
         own = command or uuid4()
-        future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Command(own, events, not_before, fingerprint, places | {own}, future))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._drain())
-        return await asyncio.shield(future)
+        return await self._appends.ask(_Command(own, events, not_before, fingerprint), places | {own})
 
     async def close(self) -> None:
         """Finish what is queued."""
-        if self._writer:
-            await asyncio.wait([self._writer])
+        for queue in (self._appends, self._looks):
+            await queue.close()
         if self._watcher:
             self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        for connection in (self._writing, self._looking, self._watching):
+            await connection.close()
 
-    async def _drain(self) -> None:
-        try:
-            while self._queue:
-                batch: list[_Command] = []
-                rest: list[_Command] = []
-                taken: set[Any] = set()
-                for command in self._queue:  # rivals for a version, and twins of a command, wait for the next round
-                    fits = len(batch) < self._batch and taken.isdisjoint(command.keys)
-                    (batch if fits else rest).append(command)
-                    taken |= command.keys if fits else set()
-                self._queue = rest
-                await self._write(batch)
-        finally:
-            self._writer = None
-
-    async def _write(self, batch: Sequence[_Command]) -> None:
+    async def _write(self, batch: Sequence[Asked[_Command, Written]]) -> None:
         try:
             reach("append.before-commit")
-            written = await self._call_append(batch)
+            written = await self._call_append([asked.what for asked in batch])
             reach("append.after-commit")
         except DataError:
             if len(batch) == 1:
-                _fail(batch, ValueError("the database cannot hold these bytes"))
-                return
-            for command in batch:  # one bad command must not fail its batch-mates
-                await self._write([command])
+                raise ValueError("the database cannot hold these bytes") from None
+            for asked in batch:  # one bad command must not fail its batch-mates
+                await self._appends.serve([asked])
         except GONE as problem:
-            _fail(batch, StoreGone(f"{self.name}: outcome unknown ({type(problem).__name__})"))
-        except BaseException:
-            _fail(batch, StoreGone(f"{self.name}: the writer was stopped"))
-            raise
+            raise StoreGone(f"{self.name}: outcome unknown ({type(problem).__name__})") from problem
         else:
-            _settle(batch, written)
+            for n, asked in enumerate(batch, 1):
+                asked.settle(written.get(n) or IntegrityError("the stream has moved on"))
 
     async def _call_append(self, batch: Sequence[_Command]) -> dict[int, Written]:
         rows = [(n, event) for n, command in enumerate(batch, 1) for event in command.events]
-        arguments = (
-            [command.id for command in batch],
-            [command.fingerprint for command in batch],
-            max((command.not_before for command in batch if command.not_before), default=None),
-            self.time.shift(),
-            [n for n, _ in rows],
-            [event.originator_id for _, event in rows],
-            [event.originator_version for _, event in rows],
-            [event.topic for _, event in rows],
-            [event.state for _, event in rows],
+        found = await self._writing.call(
+            _APPEND,
+            wire.uuids(command.id for command in batch),
+            wire.byteas(command.fingerprint for command in batch),
+            wire.int4s(len(command.events) for command in batch),
+            wire.timestamp(max((command.not_before for command in batch if command.not_before), default=None)),
+            wire.interval(self.time.shift()),
+            wire.int4s(n for n, _ in rows),
+            wire.uuids(_stream(event) for _, event in rows),
+            wire.int4s(event.originator_version for _, event in rows),
+            wire.texts(event.topic for _, event in rows),
+            wire.byteas(event.state for _, event in rows),
         )
-        async with self._pool.connection() as db:
-            cursor = await db.execute(
-                "SELECT * FROM append(%b::uuid[], %b::bytea[], %s::timestamptz, %s::interval,"
-                " %b::int[], %b::uuid[], %b::int[], %t::text[], %b::bytea[])",
-                arguments,
-            )
-            return {n: Written(range(first, last + 1), mark) for n, first, last, mark in await cursor.fetchall()}
+        answers: dict[int, Written] = {}
+        for n, first, last, mark, stamp in found:
+            positions = _positions(first, last)
+            events, at = batch[wire.number(n) - 1].events, wire.moment(stamp) if stamp else None
+            rows = [_row(event, position, at) for event, position in zip(events, positions, strict=True)] if at else []
+            answers[wire.number(n)] = Written(positions, mark or b"", rows)
+        return answers
 
     # -- reading -----------------------------------------------------------------------------------------------------------
 
+    async def look(self, stream: UUID, command: UUID, version: int) -> Look:
+        """Whether a command was recorded, and the rows of a stream from `version` on, both as of one instant."""
+        return await self._looks.ask((stream, command, version))
+
+    async def _look(self, batch: Sequence[Asked[tuple[UUID, UUID, int], Look]]) -> None:
+        streams, commands, versions = zip(*(asked.what for asked in batch), strict=True)
+        try:
+            found = await self._looking.call(_LOOK, wire.uuids(streams), wire.uuids(commands), wire.int4s(versions))
+        except GONE as problem:
+            raise StoreGone(f"{self.name}: {type(problem).__name__}") from problem
+        for n, rows in groupby(found, key=lambda row: wire.number(row[0])):
+            asked = batch[n - 1]
+            asked.settle(_looked(asked.what[0], list(rows)))
+
     async def load(self, stream: UUID, evolve: Callable[[Any, Any], Any], version: int = LAST_VERSION) -> History:
         """Fold a stream, up to `version`; sealed fields stay None: domains decide on clear ones."""
-        mapper = FactMapper()
-        past = [mapper.to_domain_event(event) for event in await self.events(stream, lte=version)]
-        state = reduce(lambda state, event: evolve(event.fact, state), past, None)
-        return History(state, past[-1].version if past else 0, past[0].meta.get("correlation", "") if past else "")
+        return folded(NOTHING, [row for row in await self.rows_of(stream) if row.version <= version], evolve)
 
     async def open(self, rows: Sequence[Row]) -> list[Recorded]:
         """Facts with their sealed fields, as far as keys exist. Raises StoreGone if the key store does not answer."""
@@ -229,11 +244,6 @@ class Log:
         )
         return [Notification(*row) for row in await self.fetch(query, position, stop, list(topics), list(topics), limit)]
 
-    async def written(self, command: UUID) -> Written | None:
-        """Where a command was recorded, if it was."""
-        rows = await self.fetch("SELECT first, last, fingerprint FROM command WHERE id = %s", command)
-        return Written(range(rows[0][0], rows[0][1] + 1), rows[0][2]) if rows else None
-
     async def head(self) -> int:
         """The last position; 0 for an empty log."""
         return int((await self.fetch("SELECT position FROM head"))[0][0])
@@ -257,15 +267,16 @@ class Log:
     async def _watch(self) -> None:
         try:
             while self._waiting:
-                head = await self.head()
+                ((position,),) = await self._watching.call("SELECT position FROM head")
+                head = wire.number(position)
                 for future, beyond in self._waiting.items():
                     if head > beyond and not future.done():
                         future.set_result(None)
                 await asyncio.sleep(LOOK_EVERY)
-        except StoreGone as problem:
+        except GONE as problem:
             for future in self._waiting:
                 if not future.done():
-                    future.set_exception(problem)
+                    future.set_exception(StoreGone(f"{self.name}: {type(problem).__name__}"))
         finally:
             self._watcher = None
 
@@ -278,23 +289,44 @@ class Log:
             raise StoreGone(f"{self.name}: {type(problem).__name__}") from problem
 
 
+def folded(past: History, rows: Sequence[Row], evolve: Callable[[Any, Any], Any]) -> History:
+    """The history after these further rows of the stream; sealed fields stay None."""
+    if not rows:
+        return past
+    mapper = FactMapper()
+    events = [mapper.to_domain_event(StoredEvent(row.stream, row.version, row.type, row.state)) for row in rows]
+    return told(past, [event.fact for event in events], events[0].meta, rows[-1].position, evolve)
+
+
+def told(past: History, facts: Sequence[Fact], meta: Meta, position: int, evolve: Callable[[Any, Any], Any]) -> History:
+    """The history after these further facts, sealed fields None, of which the last stands at `position`."""
+    state = reduce(lambda state, fact: evolve(fact, state), facts, past.state)
+    return History(state, past.version + len(facts), past.correlation or meta.get("correlation", ""), position)
+
+
 def recorded(log: str, row: Row, mapper: FactMapper) -> Recorded:
     """A row as a fact in its envelope, with its place."""
     event = mapper.to_domain_event(StoredEvent(row.stream, row.version, row.type, row.state))
     return Recorded(row.stream, row.version, event.fact, event.meta, log, row.position, row.recorded_at, row.state)
 
 
-def _settle(batch: Sequence[_Command], written: dict[int, Written]) -> None:
-    for n, command in enumerate(batch, 1):
-        if command.written.done():
-            continue  # its caller went away
-        if n in written:
-            command.written.set_result(written[n])
-        else:
-            command.written.set_exception(IntegrityError("the stream has moved on"))
+def _row(event: StoredEvent, position: int, at: datetime) -> Row:
+    return Row(_stream(event), event.originator_version, event.topic, event.state, position, at)
 
 
-def _fail(batch: Sequence[_Command], problem: Exception) -> None:
-    for command in batch:
-        if not command.written.done():
-            command.written.set_exception(problem)
+def _stream(event: StoredEvent) -> UUID:
+    return cast("UUID", event.originator_id)  # the library also knows streams named by text; ours never are
+
+
+def _positions(first: Value, last: Value) -> range:
+    return range(wire.number(first), wire.number(last) + 1)
+
+
+def _looked(stream: UUID, found: Sequence[Sequence[Value]]) -> Look:
+    _, first, last, fingerprint, *_ = found[0]
+    rows = [
+        Row(stream, wire.number(version), (topic or b"").decode(), state or b"", wire.number(position), wire.moment(at))
+        for *_, version, topic, state, position, at in found
+        if version is not None
+    ]
+    return Look(Written(_positions(first, last), fingerprint or b"") if first else None, rows)

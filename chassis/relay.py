@@ -7,21 +7,23 @@ without a gap, and hearers act on exactly the next position.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
-from aiokafka.structs import RecordMetadata
 from opentelemetry import metrics
 
 from chassis.failpoints import reach
-from chassis.kafka import headers_of, row_of, topic_of
-from chassis.log import Log
+from chassis.kafka import LARGEST, LOOK_BACK, headers_of, positions_told, topic_of
+from chassis.log import Log, Row
 
 log_ = structlog.get_logger("hotline.relay")
 told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
-BATCH, PATIENCE, ASK_EVERY = 500, 5.0, 2.0  # records, then seconds
+BATCH, BYTES = 1000, 500_000  # records read at once, and bytes that make a batch for the broker
+PATIENCE, ASK_EVERY = 5.0, 2.0  # seconds
 
 
 class TopicAheadError(Exception):
@@ -29,76 +31,151 @@ class TopicAheadError(Exception):
 
 
 class SomebodyElseWrote(KafkaError):
-    """The topic does not end where this relay left it: another one tells it too, or it was emptied. Starting over puts it right."""
+    """The topic does not lie as this relay left it: another one tells it too, or it was emptied. Starting over puts it right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest."""
+
+    begin: int
+    end: int
+    first: int = 0
+    last: int = 0
 
 
 async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
     """Runs until cancelled; calls `up` once it works. Raises a transient error to be started again, TopicAheadError to end all."""
     topic = TopicPartition(topic_of(log.name), 0)
-    position, end = await last_told(topic, kafka)
-    if position > (head := await log.head()):
-        raise TopicAheadError(
-            f"the topic is at {position} but the log at {head}: restored from an old backup? first missing: {head + 1}"
+    async with contextlib.AsyncExitStack() as stack:
+        reader = AIOKafkaConsumer(bootstrap_servers=kafka)
+        stack.push_async_callback(reader.stop)
+        await reader.start()
+        lies = await _ready(log, topic, kafka, reader)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=kafka, enable_idempotence=True, acks="all", max_batch_size=BYTES, max_request_size=LARGEST
         )
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all", linger_ms=0)
-    try:
+        stack.push_async_callback(_stop, producer)  # even if starting fails: it holds connections already
         await producer.start()
+        await _Teller(log, topic, reader, producer).tell(lies, up)
+
+
+async def _ready(log: Log, topic: TopicPartition, kafka: str, reader: AIOKafkaConsumer) -> Told:
+    """How the topic lies, fit to be told on. One that lost its beginning is emptied: nobody new could read it from position 1."""
+    lies = await how_it_lies(topic, reader)
+    if lies.last > (head := await log.head()):
+        raise TopicAheadError(
+            f"the topic is at {lies.last} but the log at {head}: restored from an old backup? first missing: {head + 1}"
+        )
+    if lies.first > 1:
+        log_.error("the topic lost its beginning and is told anew", log=log.name, begins_with=lies.first)
+        await empty(topic, kafka)
+        return await how_it_lies(topic, reader)
+    return lies
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    log: Log
+    topic: TopicPartition
+    reader: AIOKafkaConsumer
+    producer: AIOKafkaProducer
+
+    async def tell(self, lies: Told, up: Callable[[], None]) -> None:
+        """Everything behind what the topic tells, then what comes."""
         up()
+        position, end, rows = lies.last, lies.end, await self.log.after(lies.last, BATCH)
         asked = time.monotonic()
         while True:
-            rows = await log.after(position, BATCH)
-            if not rows:
-                if time.monotonic() - asked > ASK_EVERY:  # an idle producer would not notice that the broker is gone
-                    async with asyncio.timeout(PATIENCE):
-                        await producer.client.fetch_all_metadata()
-                    asked = time.monotonic()
-                await log.grown(position)
-                continue
-            if rows[-1].position != position + len(rows):
-                last = next(last for last, row in enumerate(rows, position) if row.position != last + 1)
-                raise RuntimeError(f"the log of {log.name} has a hole after {last}: tampering or loss")
-            reach("relay.before-send")
-            async with asyncio.timeout(PATIENCE):  # starting over is always safe, so waiting for ever never is
-                sends: list[Awaitable[RecordMetadata]] = []
-                for n, row in enumerate(rows, 1):
-                    headers = headers_of(log.name, row)
-                    sends.append(
-                        await producer.send(
-                            topic.topic, row.state, key=row.stream.bytes, partition=topic.partition, headers=headers
-                        )
-                    )
-                    if n == (len(rows) + 1) // 2:
-                        reach("relay.mid-batch")
-                placed = await asyncio.gather(*sends)
-            reach("relay.after-send")
-            position = rows[-1].position
-            told.set(position, {"log": log.name})
-            if (placed[0].offset, placed[-1].offset) != (end, end + len(rows) - 1):
-                raise SomebodyElseWrote
-            end += len(rows)
-    finally:
-        with contextlib.suppress(TimeoutError):  # what it still holds is told again by the next one
-            async with asyncio.timeout(1):
-                await producer.stop()
+            if rows:
+                offset, following = await self._run(position, rows)
+                position, end = rows[-1].position, end + len(rows)
+                told.set(position, {"log": self.log.name})
+                if offset != end - 1:
+                    raise SomebodyElseWrote
+                rows = following
+            elif time.monotonic() - asked > ASK_EVERY:  # an idle producer notices neither that the broker is gone nor who writes
+                if await _ends(self.topic, self.reader) != (lies.begin, end):
+                    raise SomebodyElseWrote
+                asked = time.monotonic()
+            else:
+                await self.log.grown(position)
+                rows = await self.log.after(position, BATCH)
+
+    async def _run(self, position: int, rows: list[Row]) -> tuple[int, list[Row]]:
+        """Tell these rows, reading on meanwhile if there are more; the offset of the last one, and the rows that follow."""
+        if rows[-1].position != position + len(rows):
+            last = next(last for last, row in enumerate(rows, position) if row.position != last + 1)
+            raise RuntimeError(f"the log of {self.log.name} has a hole after {last}: tampering or loss")
+        reach("relay.before-send")
+        following: list[Row] = []
+        async with asyncio.timeout(PATIENCE):  # starting over is always safe, so waiting for ever never is
+            if len(rows) < BATCH:
+                offset = await self._send(rows)
+            else:
+                offset, following = await asyncio.gather(self._send(rows), self.log.after(rows[-1].position, BATCH))
+        reach("relay.after-send")
+        return offset, following
+
+    async def _send(self, rows: Sequence[Row]) -> int:
+        """Hand the rows over in order and wait until the broker has them all; the offset of the last one."""
+        offset, now = -1, int(time.time() * 1000)
+        for part in _parts(rows):
+            if part[-1] is rows[-1]:
+                reach("relay.mid-batch")
+            batch = self.producer.create_batch()
+            for row in part:
+                batch.append(timestamp=now, key=row.stream.bytes, value=row.state, headers=headers_of(self.log.name, row))
+            placed = await (await self.producer.send_batch(batch, self.topic.topic, partition=self.topic.partition))
+            offset = placed.offset + len(part) - 1
+        return offset
 
 
-async def last_told(topic: TopicPartition, kafka: str) -> tuple[int, int]:
-    """The greatest position in the topic, 0 for an empty one, and the offset at which it ends. A stranger's record tells none."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
-    await consumer.start()
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Runs of rows that fit into one batch for the broker; a row that is larger than that is one of its own."""
+    begin, size = 0, 0
+    for n, row in enumerate(rows):
+        size += len(row.state) + 700  # what headers and key take at most
+        if size > BYTES and n > begin:
+            yield rows[begin:n]
+            begin, size = n, len(row.state) + 700
+    yield rows[begin:]
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(TimeoutError):  # what it still holds is told again by the next one
+        async with asyncio.timeout(1):
+            await producer.stop()
+
+
+# -- the topic as it lies ----------------------------------------------------------------------------------------------------------
+
+
+async def how_it_lies(topic: TopicPartition, reader: AIOKafkaConsumer) -> Told:
+    """What the topic tells, from a look at both its ends. A stranger's record tells nothing."""
+    begin, end = await _ends(topic, reader)
+    first, last = 0, 0
+    if end > begin:
+        reader.assign([topic])
+        async with asyncio.timeout(3 * PATIENCE):
+            first = next(iter(await positions_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)), 0)
+            last = max(await positions_told(topic, reader, max(begin, end - LOOK_BACK), end), default=0)
+        reader.unsubscribe()
+    return Told(begin, end, first, last)
+
+
+async def _ends(topic: TopicPartition, reader: AIOKafkaConsumer) -> tuple[int, int]:
+    """Raises a transient error if the broker does not answer."""
+    async with asyncio.timeout(PATIENCE):
+        begin, end = await asyncio.gather(reader.beginning_offsets([topic]), reader.end_offsets([topic]))
+    return begin[topic], end[topic]
+
+
+async def empty(topic: TopicPartition, kafka: str) -> None:
+    """Delete every record of a topic; offsets go on."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
     try:
-        consumer.assign([topic])
-        end = (await consumer.end_offsets([topic]))[topic]
-        begin = (await consumer.beginning_offsets([topic]))[topic]
-        last = 0
-        if end > begin:
-            consumer.seek(topic, max(begin, end - 1000))  # a zombie may have told old positions after newer ones
-            async with asyncio.timeout(PATIENCE):
-                while await consumer.position(topic) < end:
-                    for record in (await consumer.getmany(topic, timeout_ms=500)).get(topic, []):
-                        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-                        row = row_of(headers, b"")
-                        last = max(last, row.position if row else 0)
-        return last, end
+        await admin.delete_records({topic: RecordsToDelete(before_offset=-1)})
     finally:
-        await consumer.stop()
+        await admin.close()

@@ -7,7 +7,9 @@ is started clean by its supervisor.
 import asyncio
 import contextlib
 import gc
+import select
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,6 +65,7 @@ async def parts_of(name: str, settings: Settings) -> AsyncIterator[Parts]:
         key_pool = await stack.enter_async_context(_pool(settings.keys.get_secret_value(), 1, 2))
         keys = KeyStore(key_pool, key_from(settings.master_key_file))
         log = Log(name, pool, keys, time)
+        stack.push_async_callback(keys.close)
         stack.push_async_callback(log.close)
         identity = Identity(settings.oidc_issuer, settings.oidc_audience, settings.roles_file)
         yield Parts(name, settings, pool, keys, log, time, rules_named(settings.rules), identity)
@@ -77,9 +80,17 @@ def _pool(uri: str, smallest: int, largest: int) -> AsyncConnectionPool:
         timeout=3,
         reconnect_timeout=1,  # then the next request tries anew: waiting twice as long each time would make an outage last longer
         open=False,
-        check=AsyncConnectionPool.check_connection,
+        check=_unless_quiet,
         kwargs={"autocommit": True, "options": OPTIONS},  # the append is its whole transaction
     )
+
+
+async def _unless_quiet(db: AsyncConnection) -> None:
+    """An idle connection is asked something only if there is something to read on it, as there is when the server hung up."""
+    poll = select.poll()
+    poll.register(db.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(db)
 
 
 @dataclass
@@ -222,5 +233,14 @@ def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Ser
         async with parts_of(name, settings) as parts:
             await build(parts).run(role)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop()) as runner:
+        runner.run(main())
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: the same loop, in C."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 - not to be had everywhere
+
+    return uvloop.new_event_loop

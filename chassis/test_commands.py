@@ -215,7 +215,7 @@ def test_a_caller_who_goes_away_takes_neither_its_command_nor_its_neighbours_alo
 
     async def impatient():
         tasks = [asyncio.create_task(room.execute(where, TakeSeat(who="an"), call())) for where in (stream, other)]
-        while not room.log._queue and room.log._writer is None:
+        while room.log._appends._server is None:
             await asyncio.sleep(0)
         tasks[0].cancel()
         await room.log.close()
@@ -227,16 +227,17 @@ def test_a_caller_who_goes_away_takes_neither_its_command_nor_its_neighbours_alo
     assert [1, 1] == [version for _, version in told(run, room)]
 
 
-def test_a_stream_changed_by_others_in_every_round_is_answered_try_again(process, run):
+def test_a_stream_changed_by_others_in_every_round_is_answered_try_again(process, run, monkeypatch):
     rival, stream = process(), uuid4()
-    numbers = iter(range(1000))
+    numbers = iter(range(ROUNDS))
+    room = replace(process(), decide=lambda *_: [Seated(who="an")])
+    append = room.log.append
 
-    async def meanwhile(command):
-        await rival.log.record(stream, number := next(numbers), [Seated(who="somebody")], uuid4(), {"cause": "rest:x"})
-        assert number < ROUNDS
-        return command
+    async def too_late(*args):
+        await rival.log.record(stream, next(numbers), [Seated(who="somebody")], uuid4(), {"cause": "rest:x"})
+        return await append(*args)
 
-    room = replace(process(meanwhile), decide=lambda *_: [Seated(who="an")])
+    monkeypatch.setattr(room.log, "append", too_late)
     with pytest.raises(StoreGone):
         run(room.execute(stream, TakeSeat(who="an"), call()))
     assert ROUNDS == run(room.log.head())

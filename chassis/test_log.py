@@ -65,7 +65,9 @@ def test_a_stale_writer_gets_an_integrity_error_and_leaves_no_gap(log, run):
 def test_the_same_command_again_answers_the_same_positions_and_fingerprint_and_writes_nothing(log, run):
     case, command = uuid4(), uuid4()
     first = run(log.record(case, 0, [MET, MET], command, META, fingerprint=b"f"))
-    assert first == run(log.record(case, 0, [MET, MET], command, META, fingerprint=b"g"))
+    again = run(log.record(case, 0, [MET, MET], command, META, fingerprint=b"g"))
+    assert (first.positions, first.fingerprint, []) == again
+    assert run(log.after(0, 10)) == first.rows
     assert b"f" == first.fingerprint
     assert 2 == run(log.head())
 

@@ -1,14 +1,16 @@
 """Telling a log, over a real broker: every row once and in order, its exact bytes, whatever else is in the topic."""
 
 import asyncio
+from uuid import uuid4
 
 import psycopg
 import pytest
+from aiokafka.admin import RecordsToDelete
 
 from chassis.kafka import headers_of
 from chassis.log import Log
 from chassis.relay import SomebodyElseWrote, TopicAheadError, relay
-from tests.topics import relaying, running, say, world_of
+from tests.topics import Said, relaying, running, say, world_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -92,6 +94,34 @@ async def test_an_emptied_topic_is_refilled_from_the_first_position(world):
     async with relaying(log, topic):
         await topic.holds(3)
     assert [1, 2, 3] == await topic.positions()
+
+
+async def test_an_idle_relay_notices_that_its_topic_lost_its_beginning_and_the_next_one_tells_it_anew(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two", "three")
+    with pytest.raises(SomebodyElseWrote):
+        async with relaying(log, topic) as task:
+            await topic.holds(3)
+            await topic.admin.delete_records({topic.partition: RecordsToDelete(before_offset=2)})
+            await asyncio.wait([task], timeout=20)
+    assert [3] == await topic.positions()
+    async with relaying(log, topic):
+        await topic.tells(3)
+    assert [1, 2, 3] == await topic.positions()
+
+
+async def test_many_rows_and_one_of_megabytes_are_told_in_order_in_as_many_batches_as_it_takes(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    words = ["x" * size for size in (300_000, 300_000, 1_600_000, 5)]
+    stream = await say(log, *words)
+    facts = [Said(word=str(n), to=stream) for n in range(2500)]
+    await log.record(stream, len(words), facts, uuid4(), {"cause": "rest:1", "correlation": str(stream)})
+    async with relaying(log, topic):
+        await topic.tells(2504)
+    assert list(range(1, 2505)) == await topic.positions()
+    assert [row.state for row in await log.after(0, 4)] == [record.value for record in (await topic.records())[:4]]
 
 
 async def test_a_topic_ahead_of_its_log_is_refused_and_what_is_missing_is_named(world):

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.kafka import headers_of, row_of, topic_of
+from chassis.kafka import LARGEST, headers_of, row_of, topic_of
 from chassis.log import Log, Row
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import relay
@@ -141,12 +141,14 @@ class World:
 
     async def topic(self):
         log = f"spoken{next(number)}"
-        await self.admin.create_topics([NewTopic(topic_of(log), 1, 1)])
+        await self.admin.create_topics([NewTopic(topic_of(log), 1, 1, topic_configs={"max.message.bytes": str(LARGEST)})])
         return Topic(log, self.kafka, self.admin, self.producer, self.reader)
 
     async def log(self, name):
         _, pool = await self.open_pool()
-        return Log(name, pool)
+        log = Log(name, pool)
+        self.stack.push_async_callback(log.close)
+        return log
 
     async def open_pool(self):
         database, uri = self.open_database()

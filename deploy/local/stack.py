@@ -22,6 +22,7 @@ import httpx2
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from anyio import to_thread
 
+from chassis.kafka import LARGEST
 from chassis.migrate import migrate
 from deploy.local.environment import Environment, python
 from deploy.local.janitor import end_all
@@ -308,7 +309,7 @@ def _folders(service: str) -> Iterator[Path]:
 
 async def _create_topics(bootstrap: str) -> None:
     """One topic a log, kept for ever, and one of checkpoints that keeps the newest of each."""
-    for_ever = {"cleanup.policy": "delete", "retention.ms": "-1"}
+    for_ever = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(LARGEST)}
     topics = [NewTopic(f"hotline.{service}.events.v1", 1, 1, topic_configs=for_ever) for service in SERVICES]
     topics.append(NewTopic("hotline.checkpoints.v1", 1, 1, topic_configs={"cleanup.policy": "compact"}))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)

@@ -76,7 +76,7 @@ class Sender:
         """
         lease = now + LEASE
         await self._note("UPDATE outgoing SET next_at = %s WHERE stream = %s", lease, stream)
-        thread = (await self.commands.log.load(stream, self.commands.evolve)).state
+        thread = (await self.commands.past(stream)).state
         later: list[datetime] = []
         for message in thread.open if isinstance(thread, Thread) else ():
             attempt = next_attempt(message, now, self.parts.rules)

@@ -57,7 +57,7 @@ def acknowledgement_page(app: FastAPI, commands: Commands, link_key: bytes, call
         referral = referral_in(token)
         if not await limiter.hit(PER_MINUTE, str(referral)):
             raise Problem(429, "too-many-requests", headers={"Retry-After": "60"})
-        state: Any = (await commands.log.load(referral, commands.evolve)).state if referral else None
+        state: Any = (await commands.past(referral)).state if referral else None
         if referral is None or not _may_open(state, token, referral, link_key):
             raise NotFound
         return referral, state, Call(cause=f"link:{referral}", actor=f"link:{referral}", as_=str(state.of.addressee))

@@ -1,0 +1,69 @@
+"""One API process of a service with the settings of a deployment, over a database of its own."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx2
+import psutil
+
+from bench.ground import Ground
+from deploy.local.environment import Environment
+from deploy.local.kafka import Kafka
+from deploy.local.process import Process, free_port
+from deploy.local.smtp import Smtp
+from tests.line import PASSWORD
+from tools.oidc_login import log_in
+
+LEFT_OUT = ("H111_CLOCK_FILE", "H111_FAILPOINTS")  # a production has neither
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running process."""
+
+    process: Process
+    port: int
+
+    def cpu(self) -> float:
+        """Seconds of processor time it has used so far, all its threads together."""
+        used = psutil.Process(self.process.pid).cpu_times()
+        return used.user + used.system
+
+
+@contextmanager
+def serving(
+    ground: Ground, service: str, database: str, *, module: str = "services", traces: bool = False, profile: str = ""
+) -> Iterator[Server]:
+    """traces: write every span to a file, as the local stack does. profile: name of the file in which cProfile, where it was asked
+    for, says at the end what the process did."""
+    port = free_port()
+    home = ground.home / f"{service}-{port}"
+    home.mkdir()
+    parts = {"kafka": Kafka(home / "kafka"), "smtp": Smtp(home / "smtp", "http://127.0.0.1:1"), "oidc": ground.oidc}
+    told = Environment(home, "test", "law", "https://hotline.example").of(service, "api", port, postgres=ground.postgres, **parts)
+    left_out = LEFT_OUT if traces else (*LEFT_OUT, "H111_TRACES")
+    env = {name: value for name, value in told.items() if name not in left_out}
+    env["H111_DATABASE"] = ground.postgres.uri(database, f"{service}_api")
+    watched = ["-m", "cProfile", "-o", str(ground.profiles / profile)] if ground.profiles and profile else []
+    command = [sys.executable, *watched, "-m", module]
+    process = Process(service, [*command, *([service, "--role=api"] if module == "services" else [])], home / "log", env=env)
+    process.start()
+    try:
+        process.wait_until(lambda: _answers(port))
+        yield Server(process, port)
+    finally:
+        process.stop(patience=30)
+
+
+def token(ground: Ground, who: str) -> str:
+    """An access token of one of the people of the local stack."""
+    return log_in(ground.oidc.issuer, who, PASSWORD).access
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5).is_success
+    except httpx2.TransportError:
+        return False
