@@ -4,9 +4,8 @@ import hashlib
 import json
 import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -98,21 +97,24 @@ class Desks:
     def __init__(self, line: Line, random: Random, people: int, *, patience: float = PATIENCE) -> None:
         self.line, self.stories = line, 0
         self.complaints: list[str] = []
-        self._seeds = [random.randrange(2**32) for _ in range(people)]
+        seeds = [random.randrange(2**32) for _ in range(people)]
         self._patience, self._enough, self._open = patience, Event(), Event()
         self._telling = [Lock() for _ in range(people)]
-        self._pool = ThreadPoolExecutor(people)
-        self._desks: list[Future[None]] = []
+        self._desks = [
+            Thread(target=self._work, args=desk, daemon=True) for desk in zip(map(Random, seeds), self._telling, strict=True)
+        ]
 
     def __enter__(self) -> Self:
         self._open.set()
-        self._desks = [self._pool.submit(self._work, *desk) for desk in zip(map(Random, self._seeds), self._telling, strict=True)]
+        for desk in self._desks:
+            desk.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._enough.set()
         self._open.set()
-        self._pool.shutdown(cancel_futures=True)
+        for desk in self._desks if kind is not KeyboardInterrupt else []:  # who interrupts does not wait for the stories' ends
+            desk.join()
 
     def pause(self) -> None:
         """Let everybody finish the story they tell, and begin no other."""

@@ -42,7 +42,7 @@ REACHED_BY: Mapping[str, list[Name]] = {
     "inbox.after-command": [("intake", "worker")],
 }
 """Place → the processes that come by while the desks are at work."""
-ASKED_FOR: Mapping[str, str] = {}
+ASKED_FOR: Mapping[str, str] = {"retry.after-reaction": "poison discarded, and killed while its stream goes on"}
 """Places that a process reaches only when somebody asks for something: place → the fault that does."""
 PATIENCE = 20.0  # seconds in which a place should be reached; then another one is tried
 LOOK_EVERY = 0.05

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from eventsourcing.persistence import StoredEvent
 from psycopg_pool import AsyncConnectionPool
@@ -14,7 +15,8 @@ from chassis.kafka import topic_of
 from chassis.log import Log
 from deploy.local.stack import SERVICES
 from tests.faults.chaos import Chaos, fault
-from tests.line import eventually
+from tests.faults.kills import arm
+from tests.line import CENTRE, eventually
 
 SCREENED = "intake.ReportScreened"
 
@@ -34,8 +36,9 @@ def poisons() -> Iterator[tuple[str, dict[str, Any]]]:
 )
 def poison(chaos: Chaos) -> None:
     before = _parked(chaos)
+    made = [(kind, state, uuid4()) for kind, state in poisons()]
     with chaos.strike():
-        told = asyncio.run(_append(chaos))
+        told = dict(zip(asyncio.run(_append(chaos, made)), [kind for kind, _, _ in made], strict=True))
     expected = {
         (service, position)
         for position, kind in told.items()
@@ -44,6 +47,45 @@ def poison(chaos: Chaos) -> None:
     }
     eventually(lambda: expected == _parked(chaos) - before, 60)
     chaos.repetitions = len(told)
+
+
+@fault(
+    "poison discarded, and killed while its stream goes on",
+    "a person discards a fact that cannot be digested; the worker dies between the effect of the next of its stream and its row",
+    "the next is digested once, and the discarded one stays in the list, marked",
+)
+def discarded(chaos: Chaos) -> None:
+    stream, query = uuid4(), "SELECT discarded_at IS NULL FROM parked WHERE topic = %s AND position = %s"
+    first, second = asyncio.run(_append(chaos, [(SCREENED, {"v": 99, "fact": {}}, stream), (SCREENED, DISMISSED, stream)]))
+    where = topic_of("intake")
+    eventually(lambda: chaos.line.rows("cases", query, where, second), 60)
+    file = chaos.stack.home / "failpoints" / "cases-worker"
+    arm(file, "retry.after-reaction", 1, "kill")
+    with chaos.strike():
+        answer = chaos.line.surely(f"/cases/v1/parked/intake/{first}/discards", {"reason": "not_needed"}, "VH-01")
+        chaos.expect(answer.is_success, answer.text)
+        eventually(lambda: file.with_suffix(".hit").exists(), 60)
+        file.with_suffix(".hit").unlink()
+        eventually(lambda: not chaos.line.rows("cases", query, where, second), 60)
+    chaos.expect(chaos.line.rows("cases", query, where, first) == [(False,)], "the discarded fact is not marked")
+
+
+DISMISSED = {
+    "v": 1,
+    "fact": {
+        "decision": "not_protection",
+        "children": [],
+        "received_at": "2026-01-05T02:41:00Z",
+        "centre": CENTRE,
+        "risk": "low",
+        "protection_level": "PREVENTION",
+        "emergency": False,
+        "procedures": [],
+        "send_to": [],
+        "quick_report": False,
+    },
+}
+"""A screening that asks nobody to do anything."""
 
 
 def _would_act(service: str, kind: str) -> bool:
@@ -57,16 +99,16 @@ def _parked(chaos: Chaos) -> set[tuple[str, int]]:
     return {(service, place) for service in SERVICES for (place,) in chaos.line.rows(service, query, topic_of("intake"))}
 
 
-async def _append(chaos: Chaos) -> dict[int, str]:
-    """Position → type of each, appended as the service itself would."""
-    found: dict[int, str] = {}
-    async with AsyncConnectionPool(
-        chaos.stack.postgres.uri("intake"), min_size=1, max_size=2, open=False, kwargs={"autocommit": True}
-    ) as pool:
+async def _append(chaos: Chaos, facts: Sequence[tuple[str, dict[str, Any], UUID]]) -> list[int]:
+    """Append (type, state, stream) in turn to intake, as the service itself would; their positions."""
+    found: list[int] = []
+    uri, versions = chaos.stack.postgres.uri("intake"), Counter[UUID]()
+    async with AsyncConnectionPool(uri, min_size=1, max_size=2, open=False, kwargs={"autocommit": True}) as pool:
         log = Log("intake", pool)
-        for kind, state in poisons():
-            stream, command = uuid4(), uuid4()
+        for kind, state, stream in facts:
+            versions[stream] += 1
+            command = uuid4()
             meta = {"command": str(command), "actor": "policy:poison", "cause": "origin:poison", "correlation": str(stream)}
-            written = await log.append([StoredEvent(stream, 1, kind, json.dumps({"meta": meta} | state).encode())], command)
-            found[written.positions.start] = kind
+            event = StoredEvent(stream, versions[stream], kind, json.dumps({"meta": meta} | state).encode())
+            found.append((await log.append([event], command)).positions.start)
     return found
