@@ -7,14 +7,14 @@ HOUR, DAY = 3600.0, 86400.0
 
 @fault(
     "clock back one hour",
-    "the clock of every service goes back one hour while they work, and is put right again",
-    "stamps never run back; no clock breaches twice, none is forgotten",
+    "the clock of every service goes back one hour between two calls, and is put right again",
+    "stamps never run back; no clock breaches twice, none is forgotten; a report about an earlier call is refused as from the future",
 )
 def back(chaos: Chaos) -> None:
     with chaos.strike():
-        chaos.line.forward(-HOUR)
+        _jump(chaos, -HOUR)
         chaos.desks.tell(3)
-        chaos.line.forward(HOUR)
+        _jump(chaos, HOUR)
 
 
 @fault(
@@ -26,3 +26,10 @@ def forward(chaos: Chaos) -> None:
     with chaos.strike():
         chaos.line.forward(DAY)
         chaos.desks.tell(3)
+
+
+def _jump(chaos: Chaos, seconds: float) -> None:
+    """Between two stories of each desk: a call of this afternoon is no call of the hour that comes again."""
+    chaos.desks.pause()
+    chaos.line.forward(seconds)
+    chaos.desks.go_on()
