@@ -1,7 +1,7 @@
 """The record on the wire: CloudEvents 1.0 in Kafka binary mode. The value is the row's exact bytes, the headers give the rest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -34,6 +34,12 @@ def headers_of(log: str, row: Row) -> list[tuple[str, bytes]]:
     }
     values |= {name: meta[name] for name in PASSED_ON if name in meta}
     return [(name, value.encode()) for name, value in values.items()]
+
+
+def texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Those headers of a record that a relay writes, as text whatever they hold: a stranger may have written them."""
+    known = ("content-type", "version", *PASSED_ON)
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in headers if name.startswith("ce_") or name in known}
 
 
 def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:

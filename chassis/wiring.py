@@ -9,7 +9,8 @@ from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
-from chassis.parked import parked_board
+from chassis.parked import Again, parked_handlers, retries
+from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
 from chassis.relay import relay
 from chassis.service import Loop, Parts
@@ -32,7 +33,7 @@ def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
     """The REST side, what is parked among it; add the routes, then call `document()`."""
     key = key_from(parts.settings.fingerprint_key_file)
     api = Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
-    parked_board(api, parts.pool)
+    parked_board(api, parts)
     return api
 
 
@@ -45,12 +46,14 @@ def loops_of(
     reactions: Sequence[Reaction] = (),
     copies: Handlers | None = None,
     follows: Handlers | None = None,
+    again: Again | None = None,
 ) -> dict[str, Loop]:
     """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
 
-    copies: small tables filled from what is heard. follows: small tables filled from the service's own log.
+    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. again: digests again
+    what is parked, where that was not parked by what is heard here.
     """
-    clocks = Follower("clocks", parts.log, parts.pool, clock_handlers(contracts))
+    clocks = Follower("clocks", parts.log, parts.pool, clock_handlers(contracts) | parked_handlers(parts.name))
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
     def tell(up: Callable[[], None]) -> Awaitable[None]:
@@ -59,7 +62,12 @@ def loops_of(
     def keep_time(up: Callable[[], None]) -> Awaitable[None]:
         return timer(parts.pool, commands, up)
 
+    def retry(up: Callable[[], None]) -> Awaitable[None]:
+        return retries(parts.pool, again or ears.again, up)
+
     loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
+    if hears or again:
+        loops["retries"] = retry
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
