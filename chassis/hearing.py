@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from eventsourcing.persistence import JSONTranscoder, MapperDeserialisationError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -21,7 +22,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis.commands import Call, Commands
 from chassis.failpoints import reach
 from chassis.follow import Handler, Handlers
-from chassis.kafka import row_of, texts_of, topic_of
+from chassis.kafka import row_of, texts_of, told_before, topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from chassis.parked import BEHIND, digested, first_parked, is_parked, park, parked_again
@@ -73,14 +74,18 @@ class Ears:
             await broker.stop()
 
     def _subscribe(self, broker: KafkaBroker, source: str) -> None:
-        @broker.subscriber(
+        place = _Place(self, source)
+        place.subscriber = broker.subscriber(
             topic_of(source),
             group_id=f"{self.me}.{source}",
             group_instance_id=f"{self.me}.{source}-0",  # static member: after kill -9 the successor starts within a second
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_poll_interval_ms=86_400_000,  # a transient fault is waited out in place, however long it takes
+            listener=place,
         )
+
+        @place.subscriber
         async def on_record(body: bytes, msg: KafkaMessage) -> None:
             row = row_of({name: str(value) for name, value in msg.headers.items()}, body)
             if row is None:
@@ -197,6 +202,10 @@ class Ears:
             async with self._moved:
                 await self._moved.wait_for(lambda: self._heard[log] >= int(position))
 
+    def place(self, source: str) -> int:
+        """The last position heard of a log."""
+        return self._heard[source]
+
     # -- what has been heard -------------------------------------------------------------------------------------------------
 
     async def _remember(self) -> None:
@@ -241,6 +250,27 @@ class Ears:
             self._moved.notify_all()
         heard_.set(self._heard[source], {"source": source})
         return True
+
+
+@dataclass
+class _Place(ConsumerRebalanceListener):
+    """Where hearing begins. The group's offset is a hint; a database restored from a backup has heard less than it says."""
+
+    ears: Ears
+    source: str
+    subscriber: Any = None
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
+        """A position stands at the offset before it or later, so to go back that far is always enough."""
+        consumer, heard = self.subscriber.consumer, self.ears.place(self.source)
+        for topic in assigned:
+            offset = await consumer.committed(topic) or 0
+            if offset > heard and await told_before(topic, offset, self.ears.kafka) > heard:
+                log_.warning("the group was ahead of what is heard", source=self.source, heard=heard, offset=offset)
+                consumer.seek(topic, heard)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyrefly: ignore
+        """Nothing is kept that could be lost."""
 
 
 def _reason(problem: Exception) -> str:

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from chassis.log import Row
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
 LARGEST = 4_000_000  # bytes of a record: the largest body of a command, sealed, with room to spare; the topics are made for it
+LOOK_BACK = 1000  # records: an earlier relay that still ran may have told old positions behind newer ones
 PASSED_ON = ("cause", "correlation", "traceparent")
 
 
@@ -49,3 +52,22 @@ def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
         return Row(UUID(headers["ce_subject"]), int(headers["version"]), headers["ce_type"], body, int(headers["ce_id"]), stamp)
     except (KeyError, ValueError):
         return None
+
+
+async def told_before(topic: TopicPartition, offset: int, kafka: str) -> int:
+    """The greatest position in the records just before an offset; 0 where there is none."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await consumer.start()
+    try:
+        consumer.assign([topic])
+        begin = (await consumer.beginning_offsets([topic]))[topic]
+        end = min(offset, (await consumer.end_offsets([topic]))[topic])
+        consumer.seek(topic, max(begin, end - LOOK_BACK))
+        last = 0
+        while end > begin and await consumer.position(topic) < end:
+            for record in (await consumer.getmany(topic, timeout_ms=500)).get(topic, []):
+                row = row_of(texts_of(record.headers), b"") if record.offset < end else None
+                last = max(last, row.position if row else 0)
+        return last
+    finally:
+        await consumer.stop()

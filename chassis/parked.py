@@ -78,11 +78,12 @@ async def parked_again(db: Db, source: str, row: Row, reason: str) -> None:
     )
 
 
-async def _want(db: Db, source: str, stream: UUID, by: int | None) -> None:
+async def _want(db: Db, source: str, stream: UUID, by: int | None, behind: int = 0) -> None:
+    """The first of a stream, if it stands behind that position, is to be digested again."""
     await db.execute(
-        "UPDATE parked SET retry_by = %s WHERE discarded_at IS NULL AND (topic, position) ="
+        "UPDATE parked SET retry_by = %s WHERE discarded_at IS NULL AND position > %s AND (topic, position) ="
         " (SELECT topic, min(position) FROM parked WHERE topic = %s AND stream = %s AND discarded_at IS NULL GROUP BY topic)",
-        (by, topic_of(source), stream),
+        (by, behind, topic_of(source), stream),
     )
 
 
@@ -103,11 +104,13 @@ async def _retried(db: Db, event: Recorded) -> None:
 async def _discarded(db: Db, event: Recorded) -> None:
     if isinstance(event.fact, Discarded):
         await hold(db, event.fact.source)
-        await db.execute(
+        moved = await db.execute(
             "UPDATE parked SET discarded_by = %s, discarded_at = %s, retry_by = NULL"
             " WHERE topic = %s AND position = %s AND discarded_at IS NULL",
             (event.position, event.recorded_at, topic_of(event.fact.source), event.fact.position),
         )
+        if moved.rowcount:
+            await _want(db, event.fact.source, event.fact.stream, event.position, behind=event.fact.position)
 
 
 async def retries(pool: AsyncConnectionPool, again: Again, up: Callable[[], None]) -> None:

@@ -194,6 +194,25 @@ async def test_offsets_set_back_to_the_beginning_change_nothing(world):
     assert ["one", "two", "three", "four"] == await listener.words(stream)
 
 
+@pytest.mark.parametrize("heard", [0, 2])
+async def test_a_database_that_was_restored_from_a_backup_hears_again_what_it_has_not_heard(world, heard):
+    """The group has heard everything, and would wait for ever for what comes next."""
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
+    async with relaying(log, topic):
+        stream = await say(log, "one", "two", "three")
+        async with listener.listening():
+            await listener.has_heard(topic.log, 3)
+        restored = await listener_to(world, topic)
+        await restored.fetch("INSERT INTO heard VALUES (%s, 0, %s) RETURNING 1", topic.partition.topic, heard)
+        restored = replace(restored, ears=replace(restored.ears, me=listener.ears.me))
+        async with restored.listening():
+            await restored.has_heard(topic.log, 3)
+            await say(log, "four", stream=stream)
+            await restored.has_heard(topic.log, 4)
+    assert ["one", "two", "three", "four"][heard:] == await restored.words(stream)
+
+
 async def _set_back(topic, group):
     """Joins as the same static member, which needs no waiting for a session to end, and commits offset 0."""
     consumer = AIOKafkaConsumer(

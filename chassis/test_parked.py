@@ -194,18 +194,27 @@ async def test_a_discarded_fact_stays_and_says_so_and_no_longer_holds_back_its_s
     assert [(2, decision.positions[0])] == await listener.discarded()
 
 
-async def test_what_waited_behind_a_discarded_fact_waits_until_it_is_retried(world):
-    topic, log, listener, stream = await refused(world, "forbidden", "two", "three")
+async def test_what_waited_behind_a_discarded_fact_goes_on_without_it_until_one_fails(world):
+    topic, log, listener, stream = await refused(world, "forbidden", "two", "three", "fault", "five")
     async with relaying(log, topic), listener.working():
         await listener.decide(ParkedDiscarded, topic, 1, stream)
-        await until(lambda: _first(listener, (2, BEHIND)))
-        await say(log, "four", stream=stream)
-        await listener.has_heard(topic.log, 4)
-        assert [(n, BEHIND) for n in (2, 3, 4)] == await listener.parked()
-        await listener.decide(ParkedRetried, topic, 2, stream)
-        await nothing_is_parked(listener)
-    assert ["two", "three", "four"] == await listener.words(stream)
+        await until(lambda: _first(listener, (4, "ZeroDivisionError")))
+        await say(log, "six", stream=stream)
+        await listener.has_heard(topic.log, 6)
+    assert [(4, "ZeroDivisionError"), (5, BEHIND), (6, BEHIND)] == await listener.parked()
+    assert ["two", "three"] == await listener.words(stream)
     assert [1] == [position for position, _ in await listener.discarded()]
+
+
+async def test_a_discarded_fact_that_was_not_the_first_leaves_the_first_as_it_is(world):
+    topic, _, listener, stream = await refused(world, "forbidden", "two", "three")
+    async with listener.mended().working():
+        last = await listener.decide(ParkedDiscarded, topic, 2, stream)
+        await until(lambda: _followed(listener, last.positions[0]))
+        assert [(1, "forbidden-word"), (3, BEHIND)] == await listener.parked()
+        await listener.decide(ParkedRetried, topic, 1, stream)
+        await nothing_is_parked(listener)
+    assert ["forbidden", "three"] == await listener.words(stream)
 
 
 async def test_decisions_that_come_too_late_or_twice_change_nothing(world):

@@ -9,7 +9,7 @@ from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
-from chassis.parked import Again, parked_handlers, retries
+from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
 from chassis.relay import relay
@@ -46,14 +46,14 @@ def loops_of(
     reactions: Sequence[Reaction] = (),
     copies: Handlers | None = None,
     follows: Handlers | None = None,
-    again: Again | None = None,
 ) -> dict[str, Loop]:
     """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
 
-    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. again: digests again
-    what is parked, where that was not parked by what is heard here.
+    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. A service that hears
+    nothing here, but folds views, follows its log itself for what is decided about parked facts.
     """
-    clocks = Follower("clocks", parts.log, parts.pool, clock_handlers(contracts) | parked_handlers(parts.name))
+    handlers = clock_handlers(contracts) | (parked_handlers(parts.name) if hears else {})
+    clocks = Follower("clocks", parts.log, parts.pool, handlers)
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
     def tell(up: Callable[[], None]) -> Awaitable[None]:
@@ -63,13 +63,11 @@ def loops_of(
         return timer(parts.pool, commands, up)
 
     def retry(up: Callable[[], None]) -> Awaitable[None]:
-        return retries(parts.pool, again or ears.again, up)
+        return retries(parts.pool, ears.again, up)
 
     loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
-    if hears or again:
-        loops["retries"] = retry
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
-        loops["hearing"] = ears.listen
+        loops |= {"hearing": ears.listen, "retries": retry}
     return loops
