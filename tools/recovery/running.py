@@ -31,11 +31,12 @@ class CannotAsk(Exception):
     """There is nothing to ask, or it does not answer; the message says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Running:
     """A stack, found by what it says of itself in `state.json`."""
 
     state: dict[str, Any]
+    _token: str | None = None
 
     @classmethod
     def of(cls, home: Path) -> "Running":
@@ -54,16 +55,20 @@ class Running:
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         """Through the front door. Raises CannotAsk if nobody answers, or nobody can log in."""
-        try:
-            password = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
-            token = log_in(self.state["oidc_issuer"], OPERATOR, password).access
-        except GONE:
-            raise CannotAsk("nobody can log in: the identity provider does not answer (hotline doctor)") from None
-        headers = {"authorization": f"Bearer {token}", "idempotency-key": str(uuid4())}
+        headers = {"authorization": f"Bearer {self._logged_in()}", "idempotency-key": str(uuid4())}
         try:
             return httpx2.request(method, f"{self.urls['front']}{path}", json=body, headers=headers, timeout=30)
         except httpx2.HTTPError:
             raise CannotAsk("the front door does not answer (hotline doctor)") from None
+
+    def _logged_in(self) -> str:
+        if self._token is None:
+            try:
+                password = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
+                self._token = log_in(self.state["oidc_issuer"], OPERATOR, password).access
+            except GONE:
+                raise CannotAsk("nobody can log in: the identity provider does not answer (hotline doctor)") from None
+        return self._token
 
     # -- databases --------------------------------------------------------------------------------------------------------------
 
@@ -78,7 +83,9 @@ class Running:
         """A connection that does not wait long. Raises psycopg.Error."""
         options = f"-c statement_timeout={60_000 * PATIENCE} -c lock_timeout={1000 * PATIENCE}"
         uri = self.uri(database)
-        return psycopg.connect(uri, autocommit=True, connect_timeout=PATIENCE, options=options, row_factory=dict_row)
+        return psycopg.Connection[dict[str, Any]].connect(
+            uri, autocommit=True, connect_timeout=PATIENCE, options=options, row_factory=dict_row
+        )
 
     def rows(self, database: str, query: LiteralString, *args: Any) -> list[dict[str, Any]]:
         """Rows of one statement. Raises psycopg.Error."""

@@ -1,7 +1,8 @@
 """The topic of a log: where it begins and ends, whether it tells the log to the letter, and how it is told anew."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -29,12 +30,16 @@ async def told(stack: Running, log: str) -> Told:
     async with stack.reader(log) as (consumer, topic):
         begin = (await consumer.beginning_offsets([topic]))[topic]
         end = (await consumer.end_offsets([topic]))[topic]
-        first = await anext((row.position async for row in rows_of(stack, log)), 0) if end > begin else 0
-        return Told(end - begin, first, await told_before(topic, end, stack.kafka))
+    first = 0
+    async with aclosing(rows_of(stack, log)) as rows:
+        async for row in rows:
+            first = row.position
+            break
+    return Told(end - begin, first, await told_before(topic, end, stack.kafka))
 
 
-async def rows_of(stack: Running, log: str) -> AsyncIterator[Row]:
-    """Every row that the topic tells now, from its beginning to its end."""
+async def rows_of(stack: Running, log: str) -> AsyncGenerator[Row, None]:
+    """Every row that the topic tells now, from its beginning to its end. Raises KafkaError."""
     async with stack.reader(log) as (consumer, topic):
         await consumer.seek_to_beginning(topic)
         end = (await consumer.end_offsets([topic]))[topic]
