@@ -1,13 +1,14 @@
 """What `hotline doctor` finds in a database and a topic that were really damaged, and what `hotline republish` refuses to delete."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.kafka import topic_of
@@ -33,8 +34,8 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-async def stack(server, kafka, tmp_path):
-    await _create_topics(kafka.bootstrap)
+def stack(server, kafka, tmp_path):
+    asyncio.run(_create_topics(kafka.bootstrap))
     return Running({"postgres": str(server.home), "kafka": kafka.bootstrap, "clock_file": str(tmp_path / "clock")})
 
 
@@ -48,11 +49,18 @@ async def told(stack, *words):
     pool = AsyncConnectionPool(stack.uri(LOG), min_size=1, open=False, kwargs={"autocommit": True})
     async with world_of(stack.kafka, None) as world, pool:
         topic, log = Topic(LOG, stack.kafka, world.admin, world.producer, world.reader), Log(LOG, pool)
-        await topic.empty()
+        await until(lambda: _emptied(topic))
         await say(log, *words)
         async with relaying(log, topic):
             await topic.holds(len(words))
         yield log, topic
+
+
+async def _emptied(topic):
+    """A topic that was made just now has no leader yet."""
+    with suppress(KafkaError):
+        await topic.empty()
+        return True
 
 
 async def found(stack, deep=True):
