@@ -18,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 from opentelemetry import metrics
 
 from chassis.failpoints import reach
-from chassis.kafka import LARGEST, headers_of, row_of, topic_of
+from chassis.kafka import LARGEST, headers_of, row_of, texts_of, topic_of
 from chassis.log import Log, Row
 
 log_ = structlog.get_logger("hotline.relay")
@@ -177,7 +177,7 @@ async def _positions(topic: TopicPartition, reader: AIOKafkaConsumer, begin: int
 
 
 def _position(record: ConsumerRecord[bytes, bytes]) -> int | None:
-    row = row_of({name: value.decode("utf-8", "replace") for name, value in record.headers}, b"")
+    row = row_of(texts_of(record.headers), b"")
     return row.position if row else None
 
 
