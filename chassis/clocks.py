@@ -17,7 +17,7 @@ from contracts.clocks import BreachClock, Breached, Met, Recomputed, Started, Wa
 from contracts.kernel import Fact, Refused
 
 log_ = structlog.get_logger("hotline.clocks")
-IDLE = 0.05
+IDLE = 0.1  # seconds
 DUE = "SELECT stream, clock, started, due_at FROM clock_due WHERE due_at <= %s ORDER BY due_at LIMIT 100"
 
 

@@ -23,6 +23,7 @@ PLACES: Mapping[str, str] = {
     "hearing.before-reaction": "a fact is heard, nothing done",
     "hearing.after-reaction": "the effect is durable, the place is not moved",
     "hearing.after-heard": "the place is moved, the broker does not know",
+    "retry.after-reaction": "the effect of a parked fact is durable, the fact still parked",
     "follower.before-commit": "facts of the own log folded, not committed",
     "follower.after-commit": "committed, not noted here",
     "timer.before-breach": "a clock is found due, nothing said",

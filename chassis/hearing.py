@@ -4,25 +4,28 @@ A fact whose cause is a position of another log that this service also hears wai
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from typing import Any
+from uuid import UUID
 
 import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from eventsourcing.persistence import JSONTranscoder, MapperDeserialisationError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry import context, metrics, propagate, trace
-from psycopg.types.json import Jsonb
+from psycopg import Rollback
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands
 from chassis.failpoints import reach
 from chassis.follow import Handler, Handlers
-from chassis.kafka import row_of, topic_of
+from chassis.kafka import row_of, texts_of, told_before, topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
+from chassis.parked import BEHIND, digested, first_parked, is_parked, park, parked_again
 from chassis.reaction import Reaction
 from chassis.transient import TRANSIENT, pauses
 from contracts.kernel import Refused
@@ -53,6 +56,7 @@ class Ears:
         await self._remember()
         broker = KafkaBroker(
             self.kafka,
+            parser=_legible,
             decoder=_raw,
             enable_idempotence=True,
             acks="all",
@@ -70,14 +74,18 @@ class Ears:
             await broker.stop()
 
     def _subscribe(self, broker: KafkaBroker, source: str) -> None:
-        @broker.subscriber(
+        place = _Place(self, source)
+        place.subscriber = broker.subscriber(
             topic_of(source),
             group_id=f"{self.me}.{source}",
             group_instance_id=f"{self.me}.{source}-0",  # static member: after kill -9 the successor starts within a second
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_poll_interval_ms=86_400_000,  # a transient fault is waited out in place, however long it takes
+            listener=place,
         )
+
+        @place.subscriber
         async def on_record(body: bytes, msg: KafkaMessage) -> None:
             row = row_of({name: str(value) for name, value in msg.headers.items()}, body)
             if row is None:
@@ -99,8 +107,9 @@ class Ears:
                 log_.error("a gap", source=source, waiting_for=last + 1, got=row.position)
             return  # heard before, or not yet its turn: the relay sends it again behind the missing one
         try:
-            if await self._is_parked(source, row):
-                raise MapperDeserialisationError("an earlier event of this stream is parked")
+            async with self.pool.connection() as db:
+                if await is_parked(db, source, row.stream):
+                    raise MapperDeserialisationError(BEHIND)
             await self._cause_heard(row)
             reach("hearing.before-reaction")
             copy = await self._react(source, row, headers)
@@ -112,8 +121,38 @@ class Ears:
         except Exception as problem:  # whatever it is: park it, with its reason, and go on
             reason = _reason(problem)
             log_.warning("parked", source=source, position=row.position, type=row.type, reason=reason, exc_info=problem)
-            parked_.add(1, {"source": source})
-            await self._advance(source, row, headers, parked=reason)
+            if not await self._advance(source, row, headers, parked=reason):
+                await self.hear(source, row, headers)
+
+    async def again(self, source: str, stream: UUID) -> None:
+        """Digest what is parked of a stream, in order, until one fails again: its effect first, then its row, as always.
+
+        A repeat finds its commands done. Raises only what is transient.
+        """
+        if not self._heard:
+            await self._remember()  # what a fact rests on may still have to be heard
+        while parked := await self._first_parked(source, stream):
+            row, headers = parked
+            try:
+                await self._cause_heard(row)
+                copy = await self._react(source, row, headers)
+                reach("retry.after-reaction")
+                async with self.pool.connection() as db, db.transaction():
+                    if await digested(db, source, row) and copy:
+                        handler, event = copy
+                        await handler(db, event)
+            except TRANSIENT:
+                raise
+            except Exception as problem:
+                reason = _reason(problem)
+                log_.warning("parked again", source=source, position=row.position, reason=reason, exc_info=problem)
+                async with self.pool.connection() as db:
+                    await parked_again(db, source, row, reason)
+                return
+
+    async def _first_parked(self, source: str, stream: UUID) -> tuple[Row, dict[str, str]] | None:
+        async with self.pool.connection() as db:
+            return await first_parked(db, source, stream)
 
     async def _react(self, source: str, row: Row, headers: Mapping[str, str]) -> tuple[Handler, Recorded] | None:
         wanted = [reaction for reaction in self.reactions if reaction.hears.TOPIC == row.type]
@@ -163,6 +202,10 @@ class Ears:
             async with self._moved:
                 await self._moved.wait_for(lambda: self._heard[log] >= int(position))
 
+    def place(self, source: str) -> int:
+        """The last position heard of a log."""
+        return self._heard[source]
+
     # -- what has been heard -------------------------------------------------------------------------------------------------
 
     async def _remember(self) -> None:
@@ -173,11 +216,6 @@ class Ears:
                 ((self._heard[source],),) = await cursor.fetchall()
                 heard_.set(self._heard[source], {"source": source})
 
-    async def _is_parked(self, source: str, row: Row) -> bool:
-        async with self.pool.connection() as db:
-            cursor = await db.execute("SELECT FROM parked WHERE topic = %s AND stream = %s LIMIT 1", (topic_of(source), row.stream))
-            return await cursor.fetchone() is not None
-
     async def _advance(
         self,
         source: str,
@@ -185,7 +223,9 @@ class Ears:
         headers: Mapping[str, str],
         copy: tuple[Handler, Recorded] | None = None,
         parked: str | None = None,
-    ) -> None:
+    ) -> bool:
+        """Move the place, and keep what moves with it. False if it should wait behind what was digested meanwhile: it need not."""
+        flows = False
         async with self.pool.connection() as db, db.transaction():
             moved = await db.execute(
                 "UPDATE heard SET position = %s WHERE topic = %s AND partition = 0 AND position = %s",
@@ -195,16 +235,42 @@ class Ears:
                 handler, event = copy
                 await handler(db, event)
             if moved.rowcount and parked:
-                await db.execute(
-                    "INSERT INTO parked VALUES (%s, 0, %s, %s, %s, %s, %s)",
-                    (topic_of(source), row.position, row.stream, Jsonb(dict(headers)), row.state, parked),
-                )
+                if parked == BEHIND and not await is_parked(db, source, row.stream):
+                    flows = True  # asked again now that nobody digests anything of this log before we are done
+                    raise Rollback
+                await park(db, source, row, headers, parked)
+        if flows:
+            return False
+        if moved.rowcount and parked:
+            parked_.add(1, {"source": source})
         if not moved.rowcount:  # another worker was here: take its word
             await self._remember()
         async with self._moved:
             self._heard[source] = max(self._heard[source], row.position) if moved.rowcount else self._heard[source]
             self._moved.notify_all()
         heard_.set(self._heard[source], {"source": source})
+        return True
+
+
+@dataclass
+class _Place(ConsumerRebalanceListener):
+    """Where hearing begins. The group's offset is a hint; a database restored from a backup has heard less than it says."""
+
+    ears: Ears
+    source: str
+    subscriber: Any = None
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
+        """A position stands at the offset before it or later, so to go back that far is always enough."""
+        consumer, heard = self.subscriber.consumer, self.ears.place(self.source)
+        for topic in assigned:
+            offset = await consumer.committed(topic) or 0
+            if offset > heard and await told_before(topic, offset, self.ears.kafka) > heard:
+                log_.warning("the group was ahead of what is heard", source=self.source, heard=heard, offset=offset)
+                consumer.seek(topic, heard)
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyrefly: ignore
+        """Nothing is kept that could be lost."""
 
 
 def _reason(problem: Exception) -> str:
@@ -212,6 +278,12 @@ def _reason(problem: Exception) -> str:
     if isinstance(problem, Refused):
         return problem.code
     return str(problem) if isinstance(problem, MapperDeserialisationError) else type(problem).__name__
+
+
+async def _legible(record: Any, parse: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
+    """The library's parser over headers that it can read: one that is no text would come back for ever, and one called `reply_to`
+    would have our answer sent wherever a stranger likes."""
+    return await parse(replace(record, headers=[(name, text.encode()) for name, text in texts_of(record.headers).items()]))
 
 
 async def _raw(msg: KafkaMessage) -> Any:

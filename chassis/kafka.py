@@ -1,14 +1,17 @@
 """The record on the wire: CloudEvents 1.0 in Kafka binary mode. The value is the row's exact bytes, the headers give the rest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from chassis.log import Row
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
 LARGEST = 4_000_000  # bytes of a record: the largest body of a command, sealed, with room to spare; the topics are made for it
+LOOK_BACK = 2000  # records looked at from an end: strangers may write there, and an earlier relay that still runs may tell old rows
 PASSED_ON = ("cause", "correlation", "traceparent")
 
 
@@ -36,6 +39,12 @@ def headers_of(log: str, row: Row) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in values.items()]
 
 
+def texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Those headers of a record that a relay writes, as text whatever they hold: a stranger may have written them."""
+    known = ("content-type", "version", *PASSED_ON)
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in headers if name.startswith("ce_") or name in known}
+
+
 def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
     """The row a record tells; None if it is not from a relay of ours."""
     try:
@@ -43,3 +52,29 @@ def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
         return Row(UUID(headers["ce_subject"]), int(headers["version"]), headers["ce_type"], body, int(headers["ce_id"]), stamp)
     except (KeyError, ValueError):
         return None
+
+
+async def told_before(topic: TopicPartition, offset: int, kafka: str) -> int:
+    """The greatest position in the records just before an offset; 0 where there is none."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    await consumer.start()
+    try:
+        consumer.assign([topic])
+        begin = (await consumer.beginning_offsets([topic]))[topic]
+        end = min(offset, (await consumer.end_offsets([topic]))[topic])
+        return max(await positions_told(topic, consumer, max(begin, end - LOOK_BACK), end), default=0)
+    finally:
+        await consumer.stop()
+
+
+async def positions_told(
+    topic: TopicPartition, reader: AIOKafkaConsumer, begin: int, end: int, enough: int = LOOK_BACK
+) -> list[int]:
+    """The positions told between two offsets, in order; about so many are enough. A stranger's record tells none."""
+    found: list[int] = []
+    reader.seek(topic, begin)
+    while await reader.position(topic) < end and len(found) < enough:
+        records = (await reader.getmany(topic, timeout_ms=500)).get(topic, [])
+        rows = (row_of(texts_of(record.headers), b"") for record in records if record.offset < end)
+        found += [row.position for row in rows if row]
+    return found

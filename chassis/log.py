@@ -92,7 +92,7 @@ class Log:
 
     def __init__(self, name: str, pool: AsyncConnectionPool, keys: KeyStore | None = None, time: Time | None = None) -> None:
         self.name, self.keys, self.time = name, keys, time or Time()
-        self._pool, self._writing, self._looking = pool, Wire(pool), Wire(pool)
+        self._pool, self._writing, self._looking, self._watching = pool, Wire(pool), Wire(pool), Wire(pool)
         self._appends: Batches[_Command, Written] = Batches(name, self._write)
         self._looks: Batches[tuple[UUID, UUID, int], Look] = Batches(name, self._look)
         self._waiting: dict[asyncio.Future[None], int] = {}
@@ -138,10 +138,11 @@ class Log:
         """Finish what is queued."""
         for queue in (self._appends, self._looks):
             await queue.close()
-        for connection in (self._writing, self._looking):
-            await connection.close()
         if self._watcher:
             self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+        for connection in (self._writing, self._looking, self._watching):
+            await connection.close()
 
     async def _write(self, batch: Sequence[Asked[_Command, Written]]) -> None:
         try:
@@ -266,15 +267,16 @@ class Log:
     async def _watch(self) -> None:
         try:
             while self._waiting:
-                head = await self.head()
+                ((position,),) = await self._watching.call("SELECT position FROM head")
+                head = wire.number(position)
                 for future, beyond in self._waiting.items():
                     if head > beyond and not future.done():
                         future.set_result(None)
                 await asyncio.sleep(LOOK_EVERY)
-        except StoreGone as problem:
+        except GONE as problem:
             for future in self._waiting:
                 if not future.done():
-                    future.set_exception(problem)
+                    future.set_exception(StoreGone(f"{self.name}: {type(problem).__name__}"))
         finally:
             self._watcher = None
 
@@ -293,8 +295,13 @@ def folded(past: History, rows: Sequence[Row], evolve: Callable[[Any, Any], Any]
         return past
     mapper = FactMapper()
     events = [mapper.to_domain_event(StoredEvent(row.stream, row.version, row.type, row.state)) for row in rows]
-    state = reduce(lambda state, event: evolve(event.fact, state), events, past.state)
-    return History(state, rows[-1].version, past.correlation or events[0].meta.get("correlation", ""), rows[-1].position)
+    return told(past, [event.fact for event in events], events[0].meta, rows[-1].position, evolve)
+
+
+def told(past: History, facts: Sequence[Fact], meta: Meta, position: int, evolve: Callable[[Any, Any], Any]) -> History:
+    """The history after these further facts, sealed fields None, of which the last stands at `position`."""
+    state = reduce(lambda state, fact: evolve(fact, state), facts, past.state)
+    return History(state, past.version + len(facts), past.correlation or meta.get("correlation", ""), position)
 
 
 def recorded(log: str, row: Row, mapper: FactMapper) -> Recorded:

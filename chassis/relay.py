@@ -14,18 +14,16 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
 from opentelemetry import metrics
 
 from chassis.failpoints import reach
-from chassis.kafka import LARGEST, headers_of, row_of, topic_of
+from chassis.kafka import LARGEST, LOOK_BACK, headers_of, positions_told, topic_of
 from chassis.log import Log, Row
 
 log_ = structlog.get_logger("hotline.relay")
 told = metrics.get_meter("hotline").create_gauge("hotline.relay.position", description="last position told to the topic")
 BATCH, BYTES = 1000, 500_000  # records read at once, and bytes that make a batch for the broker
 PATIENCE, ASK_EVERY = 5.0, 2.0  # seconds
-AROUND = 2000  # records looked at from either end: strangers may write there, and a zombie tells one run before it notices
 
 
 class TopicAheadError(Exception):
@@ -160,25 +158,10 @@ async def how_it_lies(topic: TopicPartition, reader: AIOKafkaConsumer) -> Told:
     if end > begin:
         reader.assign([topic])
         async with asyncio.timeout(3 * PATIENCE):
-            first = next(iter(await _positions(topic, reader, begin, min(end, begin + AROUND), enough=1)), 0)
-            last = max(await _positions(topic, reader, max(begin, end - AROUND), end), default=0)
+            first = next(iter(await positions_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)), 0)
+            last = max(await positions_told(topic, reader, max(begin, end - LOOK_BACK), end), default=0)
         reader.unsubscribe()
     return Told(begin, end, first, last)
-
-
-async def _positions(topic: TopicPartition, reader: AIOKafkaConsumer, begin: int, end: int, enough: int = AROUND) -> list[int]:
-    """The positions told between two offsets, in order; no more than `enough` are looked for."""
-    found: list[int] = []
-    reader.seek(topic, begin)
-    while await reader.position(topic) < end and len(found) < enough:
-        records = (await reader.getmany(topic, timeout_ms=500)).get(topic, [])
-        found += [position for record in records if record.offset < end and (position := _position(record))]
-    return found
-
-
-def _position(record: ConsumerRecord[bytes, bytes]) -> int | None:
-    row = row_of({name: value.decode("utf-8", "replace") for name, value in record.headers}, b"")
-    return row.position if row else None
 
 
 async def _ends(topic: TopicPartition, reader: AIOKafkaConsumer) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from contracts.kernel import Shape
 
 PADDING = 64
+S = TypeVar("S", bound=Shape)
 
 
 class Place(NamedTuple):
@@ -42,6 +43,22 @@ def split(fact: Shape) -> tuple[dict[str, Any], dict[UUID, Part]]:
                 pointer = "".join(f"/{step}" for step in (*path, name))
                 parts.setdefault(_person(shape, name, of), {})[pointer] = value
     return clear, parts
+
+
+def without(shape: S) -> S:
+    """The same with every sealed field None: what somebody without any key reads. Deciders fold only this."""
+    changed: dict[str, Any] = dict.fromkeys(shape.personal)
+    for name, value in shape:
+        if name in changed:
+            continue
+        if isinstance(value, Shape):
+            inner: Any = without(value)
+        elif isinstance(value, list):
+            inner = [without(item) if isinstance(item, Shape) else item for item in value]
+        else:
+            continue
+        changed[name] = inner
+    return shape.model_copy(update=changed) if changed else shape
 
 
 def people(fact: Shape) -> set[UUID]:

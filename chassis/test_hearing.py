@@ -2,116 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import ClassVar
-from uuid import UUID, uuid4
+from dataclasses import replace
+from uuid import uuid4
 
 import psycopg
 import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer
-from psycopg_pool import AsyncConnectionPool
 
-from chassis.commands import Commands
 from chassis.hearing import Ears
-from chassis.kafka import topic_of
-from chassis.log import Log
-from chassis.mapper import Recorded
-from chassis.reaction import Reaction
-from contracts.kernel import Command, Fact, Refused
-from contracts.rules import LAW
-from tests.topics import Said, number, relaying, row, running, say, until, world_of
+from tests.listeners import listener_to
+from tests.topics import Said, relaying, row, say, until, world_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
-
-
-class NotedFact(Fact):
-    log: ClassVar[str] = "noted"
-
-
-class Noted(NotedFact):
-    word: str
-
-
-class Note(Command):
-    creates: ClassVar[bool] = True
-    word: str
-
-
-def decide(command: Command, notes: tuple[str, ...] | None) -> Iterator[Fact]:
-    assert isinstance(command, Note)
-    match command.word:
-        case "forbidden":
-            raise Refused("forbidden-word")
-        case "known":
-            raise Refused("already-known")
-        case "fault":
-            raise ZeroDivisionError
-        case word:
-            yield Noted(word=word)
-
-
-def evolve(fact: Fact, notes: tuple[str, ...] | None) -> tuple[str, ...]:
-    return (*(notes or ()), fact.word) if isinstance(fact, Noted) else notes or ()
-
-
-def note(heard: Recorded) -> Iterator[tuple[UUID, Command]]:
-    if isinstance(heard.fact, Said):
-        yield heard.fact.to, Note(word=heard.fact.word)
-
-
-NOTE = Reaction("note", Said, Note, note, done=frozenset({"already-known"}))
-
-
-@dataclass
-class Listener:
-    """A service that notes what it hears, in a database of its own."""
-
-    ears: Ears
-    log: Log
-    pool: AsyncConnectionPool
-    database: str
-
-    @asynccontextmanager
-    async def listening(self):
-        up = asyncio.Event()
-        async with running(replace(self.ears, _heard={}, _moved=asyncio.Condition()).listen(up.set), up) as task:
-            yield task
-
-    async def fetch(self, query, *args):
-        async with self.pool.connection() as db:
-            return await (await db.execute(query, args)).fetchall()
-
-    async def heard(self, source):
-        rows = await self.fetch("SELECT position FROM heard WHERE topic = %s", topic_of(source))
-        return rows[0][0] if rows else 0
-
-    async def has_heard(self, source, position):
-        await until(lambda: self._heard(source, position))
-        assert position == await self.heard(source)
-
-    async def _heard(self, source, position):
-        return await self.heard(source) >= position
-
-    async def parked(self):
-        return await self.fetch("SELECT position, reason FROM parked ORDER BY position")
-
-    async def words(self, stream):
-        return list((await self.log.load(stream, evolve)).state or ())
-
-    async def notes(self):
-        """(cause, word) of everything it noted, in the order of its log."""
-        facts = [json.loads(told.state) for told in await self.log.after(0, 1000)]
-        return [(fact["meta"]["cause"], fact["fact"]["word"]) for fact in facts]
-
-
-async def listener_to(world, *sources, copies=None):
-    database, pool = await world.open_pool()
-    log, names = Log("noted", pool), [source.log for source in sources]
-    ears = Ears(f"listener{next(number)}", world.kafka, pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
-    return Listener(ears, log, pool, database)
 
 
 @pytest.fixture(autouse=True)
@@ -289,6 +192,25 @@ async def test_offsets_set_back_to_the_beginning_change_nothing(world):
             await say(log, "four", stream=stream)
             await listener.has_heard(topic.log, 4)
     assert ["one", "two", "three", "four"] == await listener.words(stream)
+
+
+@pytest.mark.parametrize("heard", [0, 2])
+async def test_a_database_that_was_restored_from_a_backup_hears_again_what_it_has_not_heard(world, heard):
+    """The group has heard everything, and would wait for ever for what comes next."""
+    topic = await world.topic()
+    log, listener = await world.log(topic.log), await listener_to(world, topic)
+    async with relaying(log, topic):
+        stream = await say(log, "one", "two", "three")
+        async with listener.listening():
+            await listener.has_heard(topic.log, 3)
+        restored = await listener_to(world, topic)
+        await restored.fetch("INSERT INTO heard VALUES (%s, 0, %s) RETURNING 1", topic.partition.topic, heard)
+        restored = replace(restored, ears=replace(restored.ears, me=listener.ears.me))
+        async with restored.listening():
+            await restored.has_heard(topic.log, 3)
+            await say(log, "four", stream=stream)
+            await restored.has_heard(topic.log, 4)
+    assert ["one", "two", "three", "four"][heard:] == await restored.words(stream)
 
 
 async def _set_back(topic, group):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -11,7 +12,6 @@ from eventsourcing.persistence import StoredEvent
 from chassis import clocks
 from chassis.log import _LOOK
 from chassis.wire import PLANS
-from deploy.local.postgres import Postgres
 from tests.line import eventually
 
 pytestmark = pytest.mark.real
@@ -30,7 +30,7 @@ ANALYZE"""
 class Database:
     """A database by its name, asked as the superuser."""
 
-    postgres: Postgres
+    postgres: Any
     name: str
 
     def rows(self, query, args=(), options=""):

@@ -54,7 +54,10 @@ class Api:
     bodies: dict[str, type[Command]] = field(default_factory=dict)
 
     def command(self, path: str, kind: type[C], stream: Callable[[C, str], UUID] | None = None) -> None:
-        """`POST /<service><path>` for one command. Without `{id}` it creates: the stream comes from the cause, or from `stream`."""
+        """`POST /<service><path>` for one command. Without `{id}` it creates: the stream comes from the cause, or from `stream`.
+
+        What the path says under the name of a filled field is filled in.
+        """
         self.bodies[kind.__name__] = kind
 
         async def handle(request: Request) -> JSONResponse:
@@ -64,8 +67,9 @@ class Api:
                 raise Problem(403, "not-allowed")
             raw = await body_of(request)
             key = idempotency_key(request)
-            command = parse(kind, raw)
-            cause = f"rest:{key}"
+            named = {name: value for name, value in request.path_params.items() if name in kind.filled}
+            command = placed(parse(kind, raw), named)
+            cause, asked = f"rest:{key}", "".join(f"{part}\n" for part in (actor.subject, *named.values()))
             if "id" in request.path_params:
                 target = uuid_of(request.path_params["id"])
             else:
@@ -74,7 +78,7 @@ class Api:
                 cause=cause,
                 actor=actor.subject,
                 seen=if_match(request, needed=kind.needs_if_match),
-                fingerprint=hmac.digest(self.fingerprint_key, f"{actor.subject}\n".encode() + raw, "sha256"),
+                fingerprint=hmac.digest(self.fingerprint_key, asked.encode() + raw, "sha256"),
                 permit=self.permit(allowed),
             )
             return self.answered(request, await self.commands.execute(target, command, call))
@@ -180,6 +184,14 @@ def parse(kind: type[C], raw: bytes) -> C:
     if b"\\u0000" in raw and (pointer := _nul_in(plain(command))):
         raise Problem(400, "bad-request", pointer=pointer)  # PostgreSQL's text cannot hold it, and no word contains it
     return command
+
+
+def placed(command: C, named: Mapping[str, str]) -> C:
+    """The command with what its path names. What cannot be is unknown: 404."""
+    try:
+        return command.__class__.model_validate({**command.model_dump(), **named}) if named else command
+    except ValidationError:
+        raise NotFound from None
 
 
 def _nul_in(value: Any, pointer: str = "") -> str | None:

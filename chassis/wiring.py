@@ -9,7 +9,8 @@ from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
-from chassis.parked import parked_board
+from chassis.parked import parked_handlers, retries
+from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
 from chassis.relay import relay
 from chassis.service import Loop, Parts
@@ -32,7 +33,7 @@ def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
     """The REST side, what is parked among it; add the routes, then call `document()`."""
     key = key_from(parts.settings.fingerprint_key_file)
     api = Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
-    parked_board(api, parts.pool)
+    parked_board(api, parts)
     return api
 
 
@@ -48,9 +49,11 @@ def loops_of(
 ) -> dict[str, Loop]:
     """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
 
-    copies: small tables filled from what is heard. follows: small tables filled from the service's own log.
+    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. A service that hears
+    nothing here, but folds views, follows its log itself for what is decided about parked facts.
     """
-    clocks = Follower("clocks", parts.log, parts.pool, clock_handlers(contracts))
+    handlers = clock_handlers(contracts) | (parked_handlers(parts.name) if hears else {})
+    clocks = Follower("clocks", parts.log, parts.pool, handlers)
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
     def tell(up: Callable[[], None]) -> Awaitable[None]:
@@ -59,9 +62,12 @@ def loops_of(
     def keep_time(up: Callable[[], None]) -> Awaitable[None]:
         return timer(parts.pool, commands, up)
 
+    def retry(up: Callable[[], None]) -> Awaitable[None]:
+        return retries(parts.pool, ears.again, up)
+
     loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
-        loops["hearing"] = ears.listen
+        loops |= {"hearing": ears.listen, "retries": retry}
     return loops

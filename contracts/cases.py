@@ -191,3 +191,11 @@ class ClockRecomputed(CaseFact, clocks.Recomputed):
 
 class LogCreated(CaseFact, system.Created):
     """See `contracts.system`."""
+
+
+class ParkedRetried(CaseFact, system.Retried):
+    """See `contracts.system`."""
+
+
+class ParkedDiscarded(CaseFact, system.Discarded):
+    """See `contracts.system`."""

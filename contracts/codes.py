@@ -146,6 +146,8 @@ Template = Annotated[str, Code("template")]
 FailureReason = Annotated[str, Code("failure_reason")]
 UndeliverableReason = Annotated[str, Code("undeliverable_reason")]
 CancelReason = Annotated[str, Code("cancel_reason")]
+# running the system
+ParkedReason = Annotated[str, Code("parked_reason")]
 # reading
 Purpose = Annotated[str, Code("purpose")]
 View = Annotated[str, Code("view")]

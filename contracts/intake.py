@@ -126,3 +126,11 @@ class ClockRecomputed(IntakeFact, clocks.Recomputed):
 
 class LogCreated(IntakeFact, system.Created):
     """See `contracts.system`."""
+
+
+class ParkedRetried(IntakeFact, system.Retried):
+    """See `contracts.system`."""
+
+
+class ParkedDiscarded(IntakeFact, system.Discarded):
+    """See `contracts.system`."""

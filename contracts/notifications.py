@@ -114,3 +114,11 @@ class ClockRecomputed(NotificationFact, clocks.Recomputed):
 
 class LogCreated(NotificationFact, system.Created):
     """See `contracts.system`."""
+
+
+class ParkedRetried(NotificationFact, system.Retried):
+    """See `contracts.system`."""
+
+
+class ParkedDiscarded(NotificationFact, system.Discarded):
+    """See `contracts.system`."""

@@ -44,3 +44,11 @@ class ClockRecomputed(ProjectionFact, clocks.Recomputed):
 
 class LogCreated(ProjectionFact, system.Created):
     """See `contracts.system`."""
+
+
+class ParkedRetried(ProjectionFact, system.Retried):
+    """See `contracts.system`."""
+
+
+class ParkedDiscarded(ProjectionFact, system.Discarded):
+    """See `contracts.system`."""

@@ -124,3 +124,11 @@ class ClockRecomputed(ReferralFact, clocks.Recomputed):
 
 class LogCreated(ReferralFact, system.Created):
     """See `contracts.system`."""
+
+
+class ParkedRetried(ReferralFact, system.Retried):
+    """See `contracts.system`."""
+
+
+class ParkedDiscarded(ReferralFact, system.Discarded):
+    """See `contracts.system`."""

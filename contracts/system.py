@@ -1,7 +1,18 @@
-"""Facts of a log about itself, on its system stream `uuid5(NS, origin)`; they are never folded into a domain."""
+"""Facts of a log about itself, on its system stream `uuid5(NS, origin)`; they are never folded into a domain.
 
-from contracts.kernel import Shape
+Also what an operator decides about facts of other logs that this one's service could not digest and parked.
+"""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.codes import ParkedReason
+from contracts.kernel import Command, Shape
 from contracts.shapes import Line
+
+Position = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Created(Shape):
@@ -9,3 +20,44 @@ class Created(Shape):
 
     origin: Line
     entry_format: Line
+
+
+class AboutParked(Shape):
+    """What was decided about the fact at `position` of the log `source`; `stream` is the stream of that fact."""
+
+    source: Line
+    position: Position
+    stream: UUID
+    reason: ParkedReason
+
+
+class Retried(AboutParked):
+    """An operator wants this parked fact digested again, and then those of its stream that wait behind it."""
+
+
+class Discarded(AboutParked):
+    """An operator decided that this parked fact will not be digested; it no longer holds back its stream."""
+
+
+class DecideParked(Command):
+    """source, position: what is decided about, from the route. stream: of the parked fact, None if nothing is parked there;
+    first: the first position of that stream that is parked. Both are looked up before the decision."""
+
+    filled: ClassVar[frozenset[str]] = frozenset({"source", "position", "stream", "first"})
+    reason: ParkedReason
+    source: Line = ""
+    position: Position = 0
+    stream: UUID | None = None
+    first: int = 0
+
+
+class RetryParked(DecideParked):
+    """Digest a parked fact again, and then those of its stream that wait behind it."""
+
+
+class DiscardParked(DecideParked):
+    """Give up on a parked fact, so that its stream goes on without it."""
+
+
+COMMANDS: tuple[type[DecideParked], ...] = (RetryParked, DiscardParked)
+"""What is decided on every log's system stream."""

@@ -26,6 +26,7 @@ from chassis.reaction import Reaction
 from chassis.service import Parts, Service
 from chassis.settings import Settings
 from chassis.timing import Time
+from contracts import system
 from contracts.codes import Code
 from contracts.kernel import Command, Fact, Shape
 from contracts.places import PlaceText
@@ -170,7 +171,8 @@ def commands_of(service: str) -> list[type[Command]]:
         return []
     decide = import_module(f"services.{service}.bootstrap").decide
     kinds: Mapping[type, Any] = decide.registry
-    return sorted((kind for kind in kinds if issubclass(kind, Command) and kind is not Command), key=lambda kind: kind.__name__)
+    own = {kind for kind in kinds if issubclass(kind, Command) and kind is not Command}
+    return sorted(own | set(system.COMMANDS), key=lambda kind: kind.__name__)
 
 
 def reactions_of(service: str) -> list[Reaction]:

@@ -1,0 +1,1 @@
+"""What operators ask and mend from the command line."""

@@ -1,0 +1,97 @@
+"""The topic of a log: where it begins and ends, whether it tells the log to the letter, and how it is told anew."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from chassis.kafka import row_of, texts_of, told_before
+from chassis.log import Row
+from tools.recovery.running import CannotAsk, Running
+
+LOOK_EVERY = 0.3  # seconds
+PATIENCE = 30.0  # seconds without progress
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a topic tells. records: how many it holds. first: the position in its first record that a relay wrote, 0 for none.
+    last: the greatest position in its last records."""
+
+    records: int
+    first: int
+    last: int
+
+
+async def told(stack: Running, log: str) -> Told:
+    """Raises KafkaError."""
+    async with stack.reader(log) as (consumer, topic):
+        begin = (await consumer.beginning_offsets([topic]))[topic]
+        end = (await consumer.end_offsets([topic]))[topic]
+    first = 0
+    async with aclosing(rows_of(stack, log)) as rows:
+        async for row in rows:
+            first = row.position
+            break
+    return Told(end - begin, first, await told_before(topic, end, stack.kafka))
+
+
+async def rows_of(stack: Running, log: str) -> AsyncGenerator[Row, None]:
+    """Every row that the topic tells now, from its beginning to its end. Raises KafkaError."""
+    async with stack.reader(log) as (consumer, topic):
+        await consumer.seek_to_beginning(topic)
+        end = (await consumer.end_offsets([topic]))[topic]
+        while await consumer.position(topic) < end:
+            for record in (await consumer.getmany(topic, timeout_ms=500, max_records=1000)).get(topic, []):
+                if row := row_of(texts_of(record.headers), record.value or b""):
+                    yield row
+
+
+async def republish(stack: Running, log: str, say: Callable[[str], None]) -> int:
+    """Delete the records of a topic and wait until the relay has told the log anew; answers how many positions that are.
+
+    Raises CannotAsk where that would lose something: a topic that tells more than its log, or a log with a hole.
+    """
+    head = _head(stack, log)
+    before = await told(stack, log)
+    if before.last > head:
+        raise CannotAsk(
+            f"the topic of {log} is at {before.last} but the log at {head}: the topic is the only copy of {head + 1} and later."
+            " Nothing was deleted; see docs/runbooks/log-behind-topic.md"
+        )
+    say(f"deleting {before.records} records of the topic of {log}, whose log holds {head} facts")
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
+    await admin.start()
+    try:
+        async with stack.reader(log) as (_, topic):
+            await admin.delete_records({topic: RecordsToDelete(before_offset=-1)})
+    finally:
+        await admin.close()
+    return await _refilled(stack, log, head, say)
+
+
+def _head(stack: Running, log: str) -> int:
+    query = "SELECT (SELECT position FROM head) AS head, count(*) AS rows, coalesce(max(position), 0) AS last FROM event"
+    (found,) = stack.rows(log, query)
+    if len({*found.values()}) > 1:
+        raise CannotAsk(
+            f"the log of {log} has a hole: its head is {found['head']} and it holds {found['rows']} facts up to {found['last']}."
+            " Nothing was deleted; see docs/runbooks/hole-in-the-log.md"
+        )
+    return int(found["head"])
+
+
+async def _refilled(stack: Running, log: str, head: int, say: Callable[[str], None]) -> int:
+    last, waited = 0, 0.0
+    while last < head:
+        now = (await told(stack, log)).last
+        if now > last:
+            say(f"told again to {now} of {head}")
+        waited = 0.0 if now > last else waited + LOOK_EVERY
+        if waited > PATIENCE:
+            raise CannotAsk(f"the relay of {log} does not tell it again: is its worker ready? (hotline doctor)")
+        last = now
+        await asyncio.sleep(LOOK_EVERY)
+    return head
