@@ -38,7 +38,7 @@ class Ground:
 
     home: Path
     profiles: Path | None = None
-    """Where API processes leave profiles, if they are to be profiled; their rates are then worth nothing."""
+    """Where API processes leave profiles, if they are to be profiled."""
     million: bool = False
     """Whether there is time for histories of a million events."""
     at_rest: dict[str, float] = field(default_factory=dict)
