@@ -36,8 +36,8 @@ async def republish(stack: Running, log: str, say: Callable[[str], None]) -> int
 
     Raises CannotAsk where that would lose something: a topic that tells more than its log, or a log with a hole.
     """
-    head = _head(stack, log)
     before = await told(stack, log)
+    head = _head(stack, log)  # asked last: it may grow meanwhile
     if before.last > head:
         raise CannotAsk(
             f"the topic of {log} is at {before.last} but the log at {head}: the topic is the only copy of {head + 1} and later."
