@@ -109,10 +109,10 @@ async def test_what_cannot_be_read_is_parked_with_the_rest_of_its_stream_and_eve
 
 
 async def test_a_fact_that_the_fold_cannot_digest_is_found_in_its_batch_and_parked_alone(worker, view):
-    async def fussy(db, events):
+    async def fussy(db, events, memory):
         if any(event.stream == IDS.other_case for event in events):
             raise ZeroDivisionError
-        await fold(db, events)
+        return await fold(db, events, memory)
 
     tape = Tape()
     for number in range(10, 20):
@@ -137,9 +137,15 @@ async def test_no_table_of_the_views_holds_a_personal_value_in_plain_text(worker
 async def test_the_api_role_may_look_at_the_views_and_change_nothing(worker, postgres, tmp_path):
     async with await psycopg.AsyncConnection.connect(postgres.uri("projections", "projections_api"), autocommit=True) as db:
         for table in ("history", "belongs", "reached", "work", "clock", "heard", "parked"):
-            await db.execute(f"SELECT FROM {table}")
+            await db.execute(f"SELECT FROM {table}")  # by hand, whichever build is live
+            await db.execute(f"SELECT FROM build_1.{table}")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await db.execute(f"DELETE FROM build_1.{table}")
+        for table in ("live", "build"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 await db.execute(f"DELETE FROM {table}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await db.execute("SELECT begin_build()")
 
 
 async def test_waiting_for_a_position_ends_when_it_is_folded_or_in_vain(worker, view):

@@ -6,6 +6,7 @@ from uuid import uuid4
 import psycopg
 
 from chassis.view import View
+from chassis.view_builds import reading
 from contracts.projections import CaseRead
 from services.projections.bootstrap import HEARS
 from services.projections.test_samples import CAU, TINH, XA, Ids, Tape, tell_story
@@ -25,6 +26,8 @@ async def forget_everything(postgres):
     """Empty the views: the session's database is shared, and its own log goes on."""
     create_databases(postgres)
     async with await psycopg.AsyncConnection.connect(postgres.uri("projections"), autocommit=True) as db:
+        ((live,),) = await (await db.execute("SELECT build FROM live")).fetchall()
+        await db.execute(f"SET search_path = build_{live}")
         await db.execute("TRUNCATE history, belongs, reached, work, clock, heard, parked")
 
 
@@ -45,7 +48,7 @@ async def take(view, tape, *logs):
 
 
 async def rows(parts, query, *args):
-    async with parts.pool.connection() as db:
+    async with reading(parts.pool) as db:
         return await (await db.execute(query, args)).fetchall()
 
 
