@@ -9,6 +9,7 @@ from eventsourcing.persistence import JSONTranscoder
 from chassis.log import Row
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
+STAMP_LENGTH = len("2026-01-05T02:41:00.000000Z")
 PASSED_ON = ("cause", "correlation", "traceparent")
 
 
@@ -39,7 +40,9 @@ def headers_of(log: str, row: Row) -> list[tuple[str, bytes]]:
 def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
     """The row a record tells; None if it is not from a relay of ours."""
     try:
-        stamp = datetime.strptime(headers["ce_time"], STAMP).replace(tzinfo=UTC)
+        stamp = datetime.fromisoformat(headers["ce_time"])
+        if len(headers["ce_time"]) != STAMP_LENGTH or stamp.tzinfo is not UTC:
+            return None
         return Row(UUID(headers["ce_subject"]), int(headers["version"]), headers["ce_type"], body, int(headers["ce_id"]), stamp)
     except (KeyError, ValueError):
         return None

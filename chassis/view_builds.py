@@ -1,7 +1,7 @@
 """Builds of a view: each has a schema `build_<number>` of its own tables, and one row says which is live.
 
-Whoever reads takes that row and the tables in one snapshot, so a swap is one row and nobody waits for it. Whoever folds into the live
-build holds a shared lock that a swap takes alone: no fact goes into a build that is live no more.
+Whoever reads takes that row and the tables in one snapshot, so a swap is one row and nobody waits for it. Whoever folds into the
+live build holds a shared lock that a swap takes alone: no fact goes into a build that is live no more.
 """
 
 from collections.abc import AsyncIterator

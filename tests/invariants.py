@@ -15,8 +15,8 @@ from chassis.mapper import Recorded
 from contracts import cases, clocks, intake, referrals
 from contracts.ids import case_of, command_id
 
-BEGINNINGS = {"rest", "clock", "calendar", "link", "origin", "zalo", "email"}
-"""Kinds of cause that need no other fact: a person's command, a clock, a link, the birth of a log, what a channel brought."""
+BEGINNINGS = {"rest", "clock", "calendar", "link", "origin", "build", "zalo", "email"}
+"""Kinds of cause that need no other fact: a person's command, a clock, a link, the birth of a log, a swapped build, what a channel brought."""
 MAY_CHANGE_NOTHING = {"CancelMessage", "EscalateReferral", "LinkCase", "RecordDelivery", "RevokeReferral"}
 """Commands of reactions that find their work done, or not theirs to do, and then leave no trace."""
 

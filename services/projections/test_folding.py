@@ -5,15 +5,12 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from chassis.kafka import headers_of, topic_of
 from chassis.view import View, positions, wait_for
 from contracts import notifications
 from services.projections.bootstrap import HEARS
 from services.projections.test_samples import T0, Ids, Tape, clock, closed, measure, opened, stored, tell_story
-from services.projections.test_world import everything, forget_everything, rows, take, view_of
+from services.projections.test_world import everything, forget_everything, rows, take, told_to, view_of
 from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end
 from services.projections.views.work import fold
@@ -161,29 +158,10 @@ async def test_waiting_for_a_position_ends_when_it_is_folded_or_in_vain(worker, 
     assert not await wait_for(worker.pool, {"nobody": 1}, seconds=0)
 
 
-async def told_to(kafka, tape):
-    """Put the tape into topics of a real broker, as relays do: a zombie tells a run of old rows once more."""
-    admin, producer = AIOKafkaAdminClient(bootstrap_servers=kafka), AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
-    await admin.start()
-    await producer.start()
-    try:
-        there = set(await admin.list_topics())
-        await admin.create_topics([NewTopic(topic_of(log), 1, 1) for log in HEARS if topic_of(log) not in there])
-        for log in HEARS:
-            for row in [*tape.rows[log][:3], *tape.rows[log]]:
-                await producer.send_and_wait(
-                    topic_of(log), row.state, key=row.stream.bytes, headers=headers_of(log, row), partition=0
-                )
-        await producer.send_and_wait(topic_of("cases"), b"from nobody we know", partition=0)
-    finally:
-        await producer.stop()
-        await admin.close()
-
-
 async def test_a_view_of_real_topics_comes_to_the_end_is_killed_and_goes_on_where_it_was(worker, kafka):
     tape = Tape()
     tell_story(tape, IDS)
-    await told_to(kafka.bootstrap, tape)
+    await told_to(kafka.bootstrap, tape, zombie=3)
     heard = {log: at for log, at in tape.at().items() if log in HEARS}
 
     async def run(until):

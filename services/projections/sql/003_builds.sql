@@ -103,7 +103,8 @@ END $$;
 -- Give up a build that is being filled, or one that was live before.
 CREATE FUNCTION drop_build(of int) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF of = (SELECT l.build FROM live l FOR SHARE) THEN
+    PERFORM pg_advisory_xact_lock(1747005745, 0);  -- nobody swaps meanwhile
+    IF of = (SELECT l.build FROM live l) THEN
         RAISE EXCEPTION 'build % is live', of USING ERRCODE = 'object_in_use';
     END IF;
     IF EXISTS (SELECT FROM build b JOIN live l ON l.build = b.number WHERE b.swapped_at > clock_timestamp() - interval '1 minute')

@@ -1,7 +1,8 @@
 """What was heard, kept byte for byte, and which stream belongs to which: the tables `history` and `belongs`."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from chassis.view import Memory, Vector
 from chassis.view_builds import reading
 from contracts.cases import CaseOpened
 from contracts.intake import ReportReceived
+from contracts.kernel import Fact
 from contracts.notifications import MessageQueued
 from contracts.referrals import ReferralSent
 
@@ -27,11 +29,11 @@ RESTS_ON = UUID(int=0)
 """Under which a fold remembers, beside the streams of a log, on what its last row rests."""
 _HISTORY: LiteralString = (
     "INSERT INTO history SELECT %s, position, recorded_at, stream, version, type, state, rests_on::jsonb"
-    " FROM unnest(%b::bigint[], %b::timestamptz[], %b::uuid[], %b::int[], %t::text[], %b::bytea[], %t::text[])"
-    " AS new(position, recorded_at, stream, version, type, state, rests_on)"
+    " FROM unnest(%b::bigint[], %b::timestamptz[], %b::uuid[], %b::int[], %b::bytea[], %b::text[], %b::text[])"
+    " AS new(position, recorded_at, stream, version, state, type, rests_on)"
 )
 _BELONGS: LiteralString = (
-    "INSERT INTO belongs SELECT * FROM unnest(%b::uuid[], %b::uuid[], %t::text[], %t::text[], %b::bigint[]) ON CONFLICT DO NOTHING"
+    "INSERT INTO belongs SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::bigint[]) ON CONFLICT DO NOTHING"
 )
 _RESTS_ON: LiteralString = """
     UPDATE history h SET rests_on = rests_on || more.of FROM (
@@ -57,17 +59,18 @@ class Heard(NamedTuple):
     row: Row
 
 
-def links(event: Recorded) -> Iterator[Link]:
+_LINKS: dict[type[Fact], Callable[[UUID, Any], list[Link]]] = {
+    ReportReceived: lambda stream, fact: [Link(contact, stream, "contact") for contact in fact.contacts],
+    CaseOpened: lambda stream, fact: [Link(stream, fact.record_id, "case")],
+    ReferralSent: lambda stream, fact: [Link(stream, to, "hand_off") for to in (fact.of.record_id, *fact.of.cases)],
+    MessageQueued: lambda stream, fact: [Link(stream, fact.about.id, "message")],
+}
+
+
+def links(event: Recorded) -> list[Link]:
     """What a fact says about which stream belongs to which."""
-    match event.fact:
-        case ReportReceived(contacts=contacts):
-            yield from (Link(contact, event.stream, "contact") for contact in contacts)
-        case CaseOpened(record_id=record):
-            yield Link(event.stream, record, "case")
-        case ReferralSent(of=of):
-            yield from (Link(event.stream, to, "hand_off") for to in (of.record_id, *of.cases))
-        case MessageQueued(about=about):
-            yield Link(event.stream, about.id, "message")
+    found = _LINKS.get(type(event.fact))
+    return found(event.stream, event.fact) if found else []
 
 
 async def keep(db: AsyncConnection[Any], events: Sequence[Recorded], memory: Memory) -> dict[str, int]:
@@ -81,9 +84,9 @@ async def keep(db: AsyncConnection[Any], events: Sequence[Recorded], memory: Mem
             rests_on = {**rests_on, cause: int(position)}
             text = json.dumps(rests_on)
         said.append(text)
-    places = zip(*[(event.position, event.recorded_at, event.originator_id, event.originator_version) for event in events], strict=True)
-    kept = ([event.fact.TOPIC for event in events], [event.state for event in events], said)
-    await db.execute(_HISTORY, (log, *map(list, places), *kept))
+    columns = ("position", "recorded_at", "originator_id", "originator_version", "state")
+    position_to_state = [list(map(attrgetter(name), events)) for name in columns]
+    await db.execute(_HISTORY, (log, *position_to_state, [event.fact.TOPIC for event in events], said))
     if memory.late:
         rests = {"logs": list(rests_on), "positions": list(rests_on.values())}
         await db.execute(_RESTS_ON, {"log": log, "after": events[-1].position, **rests})

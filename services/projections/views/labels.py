@@ -37,4 +37,3 @@ def tracks_of(events: Sequence[Recorded]) -> Iterator[Track]:
 
 def _track(code: str, state: str) -> Track:
     return Track(**label("track", code).model_dump(), state=state)
-

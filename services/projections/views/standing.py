@@ -228,7 +228,7 @@ class Thread(Standing):
         return {**self.first, "done": self.queued not in self.lost}
 
 
-# -- what each fact changes ----------------------------------------------------------------------------------------------------------
+# -- what each fact changes ------------------------------------------------------------------------------------------------------
 
 
 def _started(at: Any, fact: clocks.Started) -> None:

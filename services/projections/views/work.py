@@ -14,6 +14,7 @@ from services.projections.views.history import RESTS_ON, keep, links, recorded_r
 from services.projections.views.standing import Promise, Standing, new
 
 AT_ONCE = 5000  # rows
+ROW: LiteralString = "stream, version, type, state, position, recorded_at"
 
 
 class Work(NamedTuple):
@@ -62,7 +63,7 @@ async def fold(db: AsyncConnection[Any], events: Sequence[Recorded], memory: Mem
 async def recall(db: AsyncConnection[Any], log: str) -> dict[UUID, Any]:
     """Where every stream of a log stands, from what the tables hold: as `fold` left it."""
     found: dict[UUID, Any] = {}
-    query: LiteralString = "SELECT stream, version, type, state, position, recorded_at FROM history WHERE log = %s ORDER BY position"
+    query: LiteralString = f"SELECT {ROW} FROM history WHERE log = %s ORDER BY position"  # noqa: S608 - constants of this module
     async with db.cursor(name="recall") as cursor:
         await cursor.execute(query, (log,))
         while rows := await cursor.fetchmany(AT_ONCE):
@@ -90,10 +91,7 @@ async def _before(
     if memory.whole or not missing:
         return before
     if old := [stream for stream in missing if first[stream] != 1]:
-        query: LiteralString = (
-            "SELECT stream, version, type, state, position, recorded_at FROM history"
-            " WHERE stream = ANY(%b) AND log = %s AND position < %s ORDER BY position"
-        )
+        query: LiteralString = f"SELECT {ROW} FROM history WHERE stream = ANY(%b) AND log = %s AND position < %s ORDER BY position"  # noqa: S608
         rows = await (await db.execute(query, (old, log, events[0].position))).fetchall()
         for event in recorded_rows(log, rows):
             before[event.stream].take(event)
@@ -125,13 +123,13 @@ _WORK_COLUMNS: LiteralString = (
 _WORK: LiteralString = (
     f"INSERT INTO work AS w ({_WORK_COLUMNS}) SELECT id, kind, log, position, version, label, done, emergency, risk, owner,"  # noqa: S608
     " record_id, lead, incident, residence, centre, addressee, string_to_array(provinces, ','), due_at, due_clock"
-    " FROM unnest(%b::uuid[], %t::text[], %t::text[], %b::bigint[], %b::int[], %t::text[], %b::bool[], %b::bool[], %t::text[],"
-    " %t::text[], %b::uuid[], %t::text[], %t::text[], %t::text[], %t::text[], %t::text[], %t::text[], %b::timestamptz[],"
-    f" %t::text[]) AS new ({_WORK_COLUMNS})"
+    " FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::int[], %b::text[], %b::bool[], %b::bool[], %b::text[],"
+    " %b::text[], %b::uuid[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::timestamptz[],"
+    f" %b::text[]) AS new ({_WORK_COLUMNS})"
     f" ON CONFLICT (id) DO UPDATE SET ({_WORK_COLUMNS}) = ROW (excluded.*)"
 )
 _CLOCKS: LiteralString = (
-    "INSERT INTO clock SELECT * FROM unnest(%b::uuid[], %t::text[], %t::text[], %t::text[], %b::timestamptz[], %t::text[],"
+    "INSERT INTO clock SELECT * FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[], %b::timestamptz[], %b::text[],"
     " %b::timestamptz[], %b::int[], %b::bool[], %b::uuid[]) ON CONFLICT (log, stream, clock) DO UPDATE SET"
     " (rule, due_at, responsible, breached_since, breaches, ended, about) = ROW (excluded.rule, excluded.due_at,"
     " excluded.responsible, excluded.breached_since, excluded.breaches, excluded.ended, excluded.about)"
