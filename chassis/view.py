@@ -8,37 +8,33 @@ nobody is shown yet need not wait: it is closed where it ends.
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from eventsourcing.persistence import MapperDeserialisationError
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from opentelemetry import metrics
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.failpoints import reach
-from chassis.kafka import STAMP, row_of, topic_of
+from chassis.kafka import row_of, topic_of
 from chassis.log import Log, Row
-from chassis.mapper import Recorded, clear_fact
+from chassis.mapper import Recorded
 from chassis.service import Loop
 from chassis.transient import TRANSIENT
 from chassis.view_builds import BuildGoneError, folding, reading
+from chassis.view_rows import Told, park, rows_in, tell
 
 log_ = structlog.get_logger("hotline.view")
 meter = metrics.get_meter("hotline")
 folded_ = meter.create_gauge("hotline.view.position", description="last position of a log folded into the view")
-parked_ = meter.create_counter("hotline.view.parked", description="facts parked since the process started")
 BATCH, IDLE, PATIENCE = 5000, 0.005, 10_000  # rows, seconds, milliseconds
 FETCH = 8 << 20  # bytes of a topic at once: a batch of thousands
-NAMES = ("ce_id", "ce_type", "ce_subject", "ce_time", "version")  # headers that make a row
 AT_END = 0.5  # seconds between two looks whether a log is folded to its end
 REMEMBERED = 10_000  # streams a log
 
@@ -71,13 +67,6 @@ class Memory:
 Fold = Callable[[AsyncConnection[Any], Sequence[Recorded], Memory], Awaitable[Mapping[UUID, Any]]]
 """Writes what consecutive facts of one log mean into tables, inside the caller's transaction, and answers what to remember of the
 streams that they touch once it is committed. It changes nothing of what it remembered. Sealed fields are not opened."""
-
-
-class Told(NamedTuple):
-    """A row, and the fact that it tells or why it has to be parked."""
-
-    row: Row
-    fact: Recorded | str
 
 
 class Again(NamedTuple):
@@ -204,39 +193,29 @@ class View:
             start, revised, folded, any_parked = await _place(db, log)
             memory = await self._memory(db, log, (build, start, revised))
             parked, discarded = await _parked(db, log, told) if any_parked else (set[UUID](), set[int]())
-            events: list[Recorded] = []
-            last, done = start, 0
-            for row, fact in told:
-                if row.position != last + 1:
-                    _report_gap(log, last, row)
-                    done += 1
-                    continue
-                if row.position in discarded:
-                    pass
-                elif isinstance(fact, Recorded) and row.stream not in parked:
-                    if self.build is None and not _cause_folded(fact, folded):
-                        break
-                    events.append(fact)
-                else:
-                    await _park(db, log, row, EARLIER if row.stream in parked else str(fact))
-                    parked.add(row.stream)
-                last, done = row.position, done + 1
+            run = _next(told, start, None if self.build else folded, parked, discarded)
+            for row, reason in run.unfit:
+                await park(db, log, row, reason)
             async with db.pipeline():  # the database works on one table while the rows of the next are made
-                touched = await self.fold(db, events, memory) if events else {}
-                if last > start:
-                    await db.execute("UPDATE heard SET position = %s WHERE topic = %s AND partition = 0", (last, topic_of(log)))
-            if last > start:
-                reach("view.before-commit" if self.build is None else "rebuild.before-commit")
+                touched = await self.fold(db, run.events, memory) if run.events else {}
+                if run.last > start:
+                    await db.execute("UPDATE heard SET position = %s WHERE topic = %s AND partition = 0", (run.last, topic_of(log)))
+            if run.last > start:
+                reach("rebuild.before-commit" if self.build else "view.before-commit")
+        if run.done and (behind := told[run.done - 1].row).position > run.last:  # the relay sends it again behind the missing one
+            log_.error("a gap", source=log, waiting_for=run.last + 1, got=behind.position)
         memory.remember(touched)
-        memory.place = (build, last, revised)
-        if last > start:
-            if self.build is None:
-                reach("view.after-commit")
-            async with self._moved:
-                self._moved.notify_all()
-        if self.build is None:
+        memory.place = (build, run.last, revised)
+        if run.last > start:
+            await self._committed(log, run.last)
+        return run.done
+
+    async def _committed(self, log: str, last: int) -> None:
+        if not self.build:
+            reach("view.after-commit")
             folded_.set(last, {"source": log})
-        return done
+        async with self._moved:
+            self._moved.notify_all()
 
     async def _memory(self, db: AsyncConnection[Any], log: str, place: tuple[int, int, int]) -> Memory:
         """What is remembered of a log at this place; nothing if somebody else folded, or a transaction of ours failed."""
@@ -307,6 +286,37 @@ class View:
         return None
 
 
+class _Run(NamedTuple):
+    """What of some rows is to be folded and what parked, up to `last`; `done` of them are done with."""
+
+    events: list[Recorded]
+    unfit: list[tuple[Row, str]]
+    last: int
+    done: int
+
+
+def _next(told: Sequence[Told], start: int, folded: Vector | None, parked: set[UUID], discarded: set[int]) -> _Run:
+    """folded: how far each log is; None where causes need not be waited for. parked grows by the streams that are parked now."""
+    events: list[Recorded] = []
+    unfit: list[tuple[Row, str]] = []
+    last, done = start, 0
+    for row, fact in told:
+        if row.position != last + 1:
+            done += 1
+            continue
+        if row.position in discarded:
+            pass
+        elif row.stream in parked or isinstance(fact, str):
+            unfit.append((row, EARLIER if row.stream in parked else str(fact)))
+            parked.add(row.stream)
+        elif folded is None or _cause_folded(fact, folded):
+            events.append(fact)
+        else:
+            break
+        last, done = row.position, done + 1
+    return _Run(events, unfit, last, done)
+
+
 EARLIER = "an earlier event of this stream is parked"
 _REASON: LiteralString = "UPDATE parked SET reason = %s WHERE topic = %s AND partition = 0 AND position = %s"
 _LOCK: LiteralString = "SELECT position, revised FROM heard WHERE topic = %s AND partition = 0 FOR UPDATE"
@@ -329,49 +339,6 @@ async def _parked(db: AsyncConnection[Any], log: str, told: Sequence[Told]) -> t
     query: LiteralString = "SELECT stream, position, discarded_at IS NOT NULL FROM parked WHERE topic = %s AND stream = ANY(%b)"
     rows = await (await db.execute(query, (topic_of(log), list({row.stream for row, _ in told})))).fetchall()
     return {stream for stream, _, discarded in rows if not discarded}, {at for _, at, discarded in rows if discarded}
-
-
-async def _park(db: AsyncConnection[Any], log: str, row: Row, reason: str) -> None:
-    log_.warning("parked", source=log, position=row.position, type=row.type, reason=reason)
-    parked_.add(1, {"source": log})
-    await db.execute(
-        "INSERT INTO parked (topic, partition, position, stream, headers, body, reason) VALUES (%s, 0, %s, %s, %s, %s, %s)",
-        (topic_of(log), row.position, row.stream, Jsonb(_headers(row)), row.state, reason),
-    )
-
-
-def tell(log: str, rows: Sequence[Row]) -> list[Told]:
-    """What these rows tell."""
-    collects = gc.isenabled()
-    gc.disable()  # nothing here is garbage, and the collector would walk the growing batch again and again: two thirds of the time
-    try:
-        return [Told(row, _fact(log, row)) for row in rows]
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _fact(log: str, row: Row) -> Recorded | str:
-    try:
-        fact, meta = clear_fact(row.type, row.state)
-    except MapperDeserialisationError as problem:
-        return str(problem)
-    except Exception as problem:  # noqa: BLE001 - a stranger's bytes may fail in ways nobody thought of
-        return type(problem).__name__
-    return Recorded(row.stream, row.version, fact, meta, log, row.position, row.recorded_at, row.state)
-
-
-def rows_in(records: Sequence[ConsumerRecord[Any, Any]]) -> list[Row]:
-    """The rows that these records tell; a record that is not from a relay of ours is passed over, and named in the log."""
-    rows: list[Row] = []
-    for record in records:
-        given = dict(record.headers)
-        headers = {name: given[name].decode("utf-8", "replace") for name in NAMES if name in given}
-        if row := row_of(headers, record.value or b""):
-            rows.append(row)
-        else:
-            log_.error("a record that is not from a relay was passed over", topic=record.topic, offset=record.offset)
-    return rows
 
 
 async def positions(pool: AsyncConnectionPool) -> dict[str, int]:
@@ -406,20 +373,3 @@ def _cause_folded(event: Recorded, folded: Vector) -> bool:
     """Causes are recorded earlier than their effects, so waiting for them cannot come full circle."""
     log, _, position = event.meta.get("cause", "").partition(":")
     return log == event.log or log not in folded or not position.isdecimal() or folded[log] >= int(position)
-
-
-def _report_gap(log: str, last: int, row: Row) -> None:
-    if row.position > last + 1:  # the relay sends it again behind the missing one
-        log_.error("a gap", source=log, waiting_for=last + 1, got=row.position)
-
-
-def _headers(row: Row) -> dict[str, str]:
-    """What `row_of` needs to make the row again from the parked bytes."""
-    stamp = row.recorded_at.astimezone(UTC).strftime(STAMP)
-    return {
-        "ce_id": str(row.position),
-        "ce_type": row.type,
-        "ce_subject": str(row.stream),
-        "ce_time": stamp,
-        "version": str(row.version),
-    }

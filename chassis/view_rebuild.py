@@ -16,9 +16,10 @@ from psycopg import AsyncConnection, errors, sql
 from chassis.failpoints import reach
 from chassis.kafka import topic_of
 from chassis.transient import TRANSIENT, pauses
-from chassis.view import BATCH, Told, Vector, View, positions, positions_in, rows_in, tell
+from chassis.view import BATCH, Vector, View, positions, positions_in
 from chassis.view_builds import LOCKS, POINTER, BuildGoneError
 from chassis.view_proof import Difference, Digest, differences, strayed
+from chassis.view_rows import Told, rows_in, tell
 
 ONE_REBUILDER = -1  # beside the numbers of builds
 NEAR = 500  # facts behind the live build: then it is worth holding that one still
@@ -179,22 +180,23 @@ class Rebuild:
     # -- the swap ------------------------------------------------------------------------------------------------------------
 
     async def _swap(self, build: int, fillers: Sequence[Filler]) -> str:
+        async with self.source.pool.connection() as db:
+            ((live,),) = await _rows(db, "SELECT build FROM live")
+        old, new = (Digest(of, self.tables.once, self.tables.whole) for of in (live, build))
         for pause in pauses(longest=2):
             try:
-                return await self._swapped(build, fillers)
+                return await self._swapped(old, new, fillers)
             except errors.LockNotAvailable:  # somebody folds a long batch: let them, and ask again
                 await asyncio.sleep(pause)
         raise AssertionError
 
-    async def _swapped(self, build: int, fillers: Sequence[Filler]) -> str:
+    async def _swapped(self, old: Digest, new: Digest, fillers: Sequence[Filler]) -> str:
         """One transaction that holds both builds still. Reads do not wait for it; the live worker does."""
         async with self.source.pool.connection() as db:
-            ((live,),) = await _rows(db, "SELECT build FROM live")
-            new, old = (Digest(of, self.tables.once, self.tables.whole) for of in (build, live))
             await db.execute("SET statement_timeout = 0")
             for digest in (new, old):
                 await digest.prepare(db, {filler.log: filler.position for filler in fillers})
-            await self._all_to(build, fillers, await positions(self.source.pool))
+            await self._all_to(new.build, fillers, await positions(self.source.pool))
             async with db.transaction():
                 await db.execute("SET LOCAL lock_timeout = '2s'")
                 await db.execute("SET LOCAL synchronous_commit = on")

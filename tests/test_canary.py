@@ -259,8 +259,9 @@ def files(line, left):
 def tables(line):
     """Every row of every table as text: what PostgreSQL compresses in its files shows here."""
     for database in (*SERVICES, "keys"):
-        for (table,) in line.rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-            rows = line.rows(database, f"SELECT t::text FROM {table} t")
+        query = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = 'public' OR schemaname ~ '^build_'"
+        for schema, table in line.rows(database, query):
+            rows = line.rows(database, f"SELECT t::text FROM {schema}.{table} t")
             yield f"{database}.{table}", "\n".join(row for (row,) in rows).encode()
 
 

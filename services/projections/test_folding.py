@@ -9,10 +9,11 @@ import pytest
 from chassis.view import View, positions, wait_for
 from contracts import notifications
 from services.projections.bootstrap import HEARS
-from services.projections.test_samples import T0, Ids, Tape, clock, closed, measure, opened, stored, tell_story
+from services.projections.test_samples import T0, Ids, Tape, clock, closed, measure, noted, opened, stored, tell_story
 from services.projections.test_world import everything, forget_everything, rows, take, told_to, view_of
 from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end
+from services.projections.views.standing import Standing
 from services.projections.views.work import fold
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -62,6 +63,24 @@ async def test_folded_one_by_one_or_in_one_batch_the_views_are_the_same(worker, 
         assert 1 == await view.take(event.log, [tape.rows[event.log][heard[event.log]]])
         heard[event.log] += 1
     assert at_once == await everything(worker)
+
+
+async def test_a_long_stream_costs_one_more_fact_and_not_all_of_them_again(worker, view, monkeypatch):
+    taken, take_one = [], Standing.take
+
+    def counted(self, event):
+        taken.append(event.position)
+        return take_one(self, event)
+
+    monkeypatch.setattr(Standing, "take", counted)
+    tape = Tape()
+    tape.tell(IDS.case, *opened(IDS), *[noted(IDS, "sent")] * 300)
+    told = tape.rows["cases"]
+    await view.begin("cases")
+    for n in range(0, len(told), 10):
+        await view.take_all("cases", told[n : n + 10])
+    assert list(range(1, 303)) == taken
+    assert [("FORWARDED", 302)] == await rows(worker, "SELECT label, version FROM work")
 
 
 async def test_behind_a_gap_nothing_is_folded_until_the_missing_row_comes(worker, view):

@@ -12,7 +12,7 @@ from chassis.kafka import topic_of
 from chassis.view import positions
 from chassis.view_builds import reading
 from services.projections import boards, policy
-from services.projections.test_samples import XA
+from services.projections.test_samples import XA, Ids, Tape, closed, opened
 from services.projections.views import instants
 from services.projections.views.history import LOGS, Reader
 
@@ -132,8 +132,6 @@ async def test_messages_that_reached_nobody_are_found_among_what_is_open(filled,
 
 
 async def test_a_fold_reads_the_streams_that_it_touches_by_index(filled, view, plans):
-    from services.projections.test_samples import Ids, Tape, closed, opened
-
     tape, ids = Tape(), Ids(3)
     tape.tell(ids.case, *opened(ids), closed(ids))
     await view.begin("cases")

@@ -15,9 +15,11 @@ from chassis.kafka import topic_of
 from chassis.view import positions
 from chassis.view_builds import LOCKS, BuildGoneError, folding
 from chassis.view_rebuild import ONE_REBUILDER, BuildsDifferError, Filler, RebuildRunsError, begun
+from chassis.wiring import commands_of
 from contracts.projections import ViewSwapped
 from services.projections import swaps
 from services.projections.bootstrap import HEARS
+from services.projections.reads import decide, evolve
 from services.projections.test_samples import Ids, Tape, closed, measure, opened, reported, stored, tell_story
 from services.projections.test_world import everything, rows, send, take, told_to, view_of
 from services.projections.views.work import fold
@@ -123,20 +125,13 @@ async def test_a_swap_is_told_once_however_often_the_teller_dies(worker, tape, r
         async with worker.pool.connection() as db:
             await db.execute("UPDATE build SET told_at = NULL WHERE number = %s", (build,))
         up = asyncio.Event()
-        telling = asyncio.create_task(swaps.told_of_swaps(worker.pool, commands_of(worker))(up.set))
+        telling = asyncio.create_task(swaps.told_of_swaps(worker.pool, commands_of(worker, decide, evolve))(up.set))
         await up.wait()
         telling.cancel()
     events = [event for event in await worker.log.open(await worker.log.rows_of(swaps.STREAM)) if event.fact.build == build]
     instant = ",".join(f"{log}:{position}" for log, position in tape.at().items())
     assert [ViewSwapped(view=swaps.NAME, build=build, digest=digest, instant=instant)] == [event.fact for event in events]
     assert ("policy:swap view", f"build:{build}") == (events[0].meta["actor"], events[0].meta["cause"])
-
-
-def commands_of(worker):
-    from chassis.wiring import commands_of as made
-    from services.projections.reads import decide, evolve
-
-    return made(worker, decide, evolve)
 
 
 @pytest.mark.parametrize("place", FAILPOINTS)
@@ -259,7 +254,7 @@ async def test_other_bytes_are_refused_whatever_the_reason(worker, tape, rebuild
     assert build != await live(worker)
 
 
-async def test_what_is_parked_is_folded_anew_and_shown_for_both_builds(worker, view, tape, kafka, rebuild, cli, monkeypatch):
+async def test_what_is_parked_is_folded_anew_and_shown_for_both_builds(worker, view, tape, kafka, cli):
     ids = Ids(70)
     tape.tell(ids.case, *opened(ids))
 
@@ -317,9 +312,7 @@ async def hammered(work, n=4):
         await asyncio.gather(*tasks)
 
 
-async def test_reads_go_on_during_a_rebuild_and_a_swap_and_none_is_older_than_one_before(
-    worker, view, tape, kafka, rebuild, reading, get
-):
+async def test_reads_go_on_during_a_rebuild_and_a_swap_and_none_is_older_than_one_before(view, tape, kafka, rebuild, get):
     latest = [dict.fromkeys(tape.at(), 0)]
     ids = Ids(51)
     case = f"/cases/{ids.case}"
@@ -352,14 +345,14 @@ async def test_reads_go_on_during_a_rebuild_and_a_swap_and_none_is_older_than_on
     try:
         async with hammered(look, 3) as looks, hammered(go_on, 1) as folds:
             for _ in range(3):
-                at, build = looks[0], await live(worker)
+                at, build = looks[0], await live(view)
                 assert build + 1 == (await rebuild().run())[0]
                 await until(lambda at=at: done(looks, at))
                 assert folds[0]
     finally:
         await producer.stop()
-    assert tape.at() == await positions(worker.pool)
-    assert [(sum(len(tape.rows[log]) for log in HEARS),)] == await rows(worker, "SELECT count(*) FROM history")
+    assert tape.at() == await positions(view.pool)
+    assert [(sum(len(tape.rows[log]) for log in HEARS),)] == await rows(view, "SELECT count(*) FROM history")
 
 
 async def done(looks, at):
@@ -393,5 +386,5 @@ async def test_a_topic_that_is_refilled_is_read_on(worker, tape, kafka, rebuild)
     running = asyncio.create_task(rebuild(progress=progress).run())
     await told.wait()
     await told_to(kafka.bootstrap, tape)
-    assert await live(worker) in {(await running)[0]}
+    assert await live(worker) == (await running)[0]
     assert topic_of("cases") in {topic for (topic,) in await rows(worker, "SELECT topic FROM heard")}
