@@ -58,8 +58,9 @@ async def test_the_tables_of_before_become_the_first_build_and_the_worker_goes_o
 
 
 async def test_the_form_of_the_next_build_is_the_form_of_the_first(worker):
-    query = """SELECT table_name, column_name, data_type, is_nullable, ordinal_position FROM information_schema.columns
-        WHERE table_schema = %s ORDER BY 1, 5"""
+    query = """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a
+        JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+        ORDER BY c.relname, a.attnum"""
     indexes = "SELECT replace(indexdef, %s, '') FROM pg_indexes WHERE schemaname = %s ORDER BY 1"
     async with worker.pool.connection() as db:
         await db.execute("SELECT begin_build()")

@@ -117,7 +117,8 @@ async def _resolved(pool: AsyncConnectionPool, at: datetime) -> tuple[Vector, bo
                       ORDER BY h.recorded_at DESC, h.position DESC LIMIT 1),
                      (SELECT max(p.position) FROM parked p WHERE p.topic = 'hotline.' || l.log || '.events.v1'
                       AND (p.headers ->> 'ce_time')::timestamptz <= %(at)s), 0),
-            EXISTS (SELECT FROM history h WHERE h.log = l.log AND h.recorded_at > %(at)s)
+            coalesce((SELECT h.recorded_at FROM history h WHERE h.log = l.log
+                      ORDER BY h.recorded_at DESC, h.position DESC LIMIT 1) > %(at)s, false)
             OR EXISTS (SELECT FROM reached r WHERE r.log = l.log AND r.at >= %(end)s)
         FROM unnest(%(logs)s::text[]) AS l(log)"""
     asked: dict[str, Any] = {"at": at, "end": _later(at), "logs": list(LOGS)}
