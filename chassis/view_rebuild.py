@@ -61,11 +61,11 @@ class Filler:
         """Fold up to and with this position."""
         while self.position < target:
             told = self._rest or await self._read.get()
-            now = [each for each in told if each.row.position <= target]
-            self._rest = told[len(now) :]
-            if now:
-                await self.view.fold_all(self.log, now)
-                self.position = max(self.position, now[-1].row.position)
+            upto = next((n for n, each in enumerate(told) if each.row.position > target), len(told))
+            self._rest = told[max(upto, 1) :]  # one that is too far although something nearer is missing comes again behind that
+            if upto:
+                await self.view.fold_all(self.log, told[:upto])
+                self.position = await self.view.begin(self.log)
 
     async def read(self) -> None:
         """Until cancelled: the next batches, parsed. What was read before an outage may come again: it is heard before."""
