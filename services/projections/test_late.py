@@ -2,10 +2,12 @@
 
 import pytest
 
+from chassis.follow import Follower
+from chassis.parked import parked_in_a_view
 from chassis.view_rows import Told
 from contracts import notifications
 from services.projections.test_samples import T0, Ids, Tape, clock, closed, opened, reported, sent, stored, tell_story
-from services.projections.test_world import everything, forget_everything, rows, take, take_as_before, view_of
+from services.projections.test_world import BASE, everything, forget_everything, problem, rows, take, take_as_before, view_of
 from services.projections.views.history import LOGS
 from services.projections.views.instants import closed as closed_at
 
@@ -100,3 +102,22 @@ async def test_a_fact_whose_cause_is_not_folded_yet_is_not_folded_late_either(wo
     assert (0, 1, "its cause is not folded yet") == await view.again("notifications", IDS.other_case)
     await take(view, tape)
     assert (1, 0, None) == await view.again("notifications", IDS.other_case)
+
+
+async def test_what_an_operator_decides_about_a_parked_fact_reaches_the_view(worker, view, reading):
+    """The decision is an entry of projections' own log; the worker that follows it lets go of the fact and folds those behind it."""
+    tape = Tape()
+    tape.tell(IDS.case, *opened(IDS))
+    stored(tape, IDS.case, NEWER, version=3)
+    tape.tell(IDS.case, closed(IDS))
+    await take(view, tape, "cases")
+    await reading.service._born(lambda: None)  # the log speaks of itself from its first entry on
+    path = f"{BASE}/parked/cases"
+    early = await reading.post(f"{path}/4/retries", {"reason": "try_once_more"}, groups=("operator",))
+    problem(early, 409, "earlier-is-parked")
+    decided = await reading.post(f"{path}/3/discards", {"reason": "not_needed"}, groups=("operator",))
+    assert decided.is_success, decided.text
+    follower = Follower("tables", worker.log, worker.pool, parked_in_a_view("projections", view.again, view.drop))
+    await follower.step()
+    assert [(3, True)] == await rows(worker, "SELECT position, discarded_at IS NOT NULL FROM parked")
+    assert [("CLOSED",)] == await rows(worker, "SELECT label FROM work WHERE id = %s", IDS.case)
