@@ -66,8 +66,7 @@ _ALL = RecordsToDelete(before_offset=-1)
 def three_times(chaos: Chaos) -> None:
     for _ in chaos.times(1, 3):
         with chaos.strike():
-            for _ in range(2):
-                asyncio.run(_again(chaos))
+            asyncio.run(_twice_more(chaos))
 
 
 @fault(
@@ -158,8 +157,8 @@ async def _with_admin(chaos: Chaos, work: Callable[[AIOKafkaAdminClient], Awaita
         await admin.close()
 
 
-async def _again(chaos: Chaos) -> None:
-    """Everything that is in the topics, once more."""
+async def _twice_more(chaos: Chaos) -> None:
+    """Everything that is in the topics, each record twice in a row."""
     kafka = chaos.stack.kafka.bootstrap
     async with (
         AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=5) as producer,
@@ -173,7 +172,8 @@ async def _again(chaos: Chaos) -> None:
                 for record in records:
                     if record.offset < ends[partition]:
                         headers = list(record.headers)
-                        await producer.send(partition.topic, record.value, key=record.key, partition=0, headers=headers)
+                        for _ in range(2):
+                            await producer.send(partition.topic, record.value, key=record.key, partition=0, headers=headers)
         await producer.flush()
 
 
