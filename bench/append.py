@@ -214,7 +214,7 @@ class _Raw:
         ground.analyze("raw")
 
     def measure(self, clients: int, events: int, seconds: float) -> Measured:
-        return self._run(clients, events, ["-T", str(max(1, round(seconds)))])
+        return self._run(clients, events, ["-T", str(max(2, round(seconds)))])  # the time it needs to connect is part of it
 
     def _run(self, clients: int, events: int, length: list[str]) -> Measured:
         for old in self._folder.glob("times.*"):
