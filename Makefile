@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SUFFIXES:
-.PHONY: help setup demo test up down lint format bench contracts consumer lock clean
+.PHONY: help setup demo test chaos up down lint format bench contracts consumer lock clean
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
@@ -27,6 +27,9 @@ demo: setup ## set everything up and play the story of one case, from first cont
 
 test: setup consumer ## set everything up and run all tests
 	@$(BIN)/pytest
+
+chaos: setup ## break the line in every way, under load, and count (SHORT=1: under ten minutes; SEED=, ONLY=)
+	@$(BIN)/python -m tests.faults $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
 	@$(BIN)/hotline up

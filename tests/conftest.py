@@ -11,7 +11,7 @@ from tests.line import Line, register_agencies
 @pytest.fixture(scope="session")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Real PostgreSQL, Kafka, SMTP, identity provider and all five services, and the agencies of the invented province."""
-    with Stack(tmp_path_factory.mktemp("line"), environment="test", rules="demo", fresh=True) as stack:
+    with Stack(tmp_path_factory.mktemp("line"), environment="test", rules="demo", fresh=True, longest_pause=0.2) as stack:
         line = Line(stack)
         register_agencies(line)
         yield line

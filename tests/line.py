@@ -1,9 +1,9 @@
 """The line while it runs: people at their desks over HTTP, what the logs hold, the mail that came, the time, and one way to wait."""
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -15,17 +15,19 @@ from uuid import UUID, uuid4
 import httpx2
 import psycopg
 import yaml
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from eventsourcing.persistence import MapperDeserialisationError
 
-from chassis.kafka import row_of, topic_of
+from chassis.kafka import topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from deploy.local.oidc import USERS
 from deploy.local.stack import ROLES, SERVICES, Stack
-from tests.invariants import Answered, Snapshot
+from tests.faults.snapshot import Attempt, Snapshot, Unreadable
+from tests.faults.taking import take
 from tools.oidc_login import log_in
 
 T = TypeVar("T")
+HOUR = 3600.0  # seconds
 PASSWORD = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
 COMMUNE, PROVINCE, CENTRE = "99801@2025-07-01", "98@2025-07-01", "hanoi@2025-07-01"
 OTHER_COMMUNE = "99803@2025-07-01"
@@ -59,10 +61,15 @@ def eventually(wanted: Callable[[], T], seconds: float = 45, every: float = 0.03
 
 @dataclass
 class Line:
-    """A running stack as people and testers see it. Every answer that promised something is kept in `answered`."""
+    """A running stack as people and testers see it. Every attempt at a command is kept in `attempts`, every look in `looked`.
+
+    door: the address at which people knock, if not the front door itself.
+    """
 
     stack: Stack
-    answered: list[Answered] = field(default_factory=list)
+    door: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    looked: list[tuple[str, str]] = field(default_factory=list)
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30))
     _tokens: dict[str, str] = field(default_factory=dict)
     _logs: dict[str, list[Recorded]] = field(default_factory=lambda: {log: [] for log in SERVICES})
@@ -82,9 +89,11 @@ class Line:
         given = {"authorization": f"Bearer {self.token(who)}", "idempotency-key": str(key or uuid4())}
         given |= {"if-match": f'"{seen}"'} if seen is not None else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self.http.post(f"{self.stack.urls['front']}{path}", json=body, headers=given)
-        if answer.is_success:
-            self.answered.append(Answered.of(given["idempotency-key"], answer))
+        answer = None
+        try:
+            answer = self.http.post(self._address(path), json=body, headers=given)
+        finally:
+            self.attempts.append(Attempt.of(path, given["idempotency-key"], answer))
         return answer
 
     def surely(self, path: str, body: Any, who: str = "TVV-01", *, seen: Any = None, seconds: float = 90) -> httpx2.Response:
@@ -118,7 +127,13 @@ class Line:
     def get(self, path: str, who: str | None = "TVV-01", **headers: str) -> httpx2.Response:
         given = {"authorization": f"Bearer {self.token(who)}"} if who else {}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.get(path if path.startswith("http") else f"{self.stack.urls['front']}{path}", headers=given)
+        answer = self.http.get(self._address(path), headers=given)
+        if answer.is_success and "hotline-instant" in answer.headers:
+            self.looked.append((path.split("/")[4], answer.headers["hotline-instant"]))
+        return answer
+
+    def _address(self, path: str) -> str:
+        return path if path.startswith("http") else f"{self.door or self.stack.urls['front']}{path}"
 
     def state(self, path: str, who: str = "TVV-01") -> dict[str, Any]:
         """What a write service shows of a stream, with its version."""
@@ -132,7 +147,7 @@ class Line:
         return datetime.now(UTC) + timedelta(seconds=self._shift())
 
     def forward(self, seconds: float) -> None:
-        """Time jumps ahead for every service; it never goes back."""
+        """Time jumps ahead for every service, or back."""
         part = self.stack.clock_file.with_suffix(".part")
         part.write_text(f"{self._shift() + seconds:.6f}", encoding="ascii")
         part.replace(self.stack.clock_file)
@@ -154,10 +169,15 @@ class Line:
                 self._databases[database].close()
         raise AssertionError(f"{database} does not answer")
 
+    def close(self, database: str) -> None:
+        """Let go of a database."""
+        if connection := self._databases.pop(database, None):
+            connection.close()
+
     def log(self, name: str) -> list[Recorded]:
         """Everything in a log, from position 1; sealed fields stay sealed."""
-        known, mapper = self._logs[name], FactMapper()
-        known += [recorded(name, Row(*row), mapper) for row in self.rows(name, QUERY, known[-1].position if known else 0)]
+        known = self._logs[name]
+        known += [read(name, Row(*row)) for row in self.rows(name, QUERY, known[-1].position if known else 0)]
         return known
 
     def facts(self, topic: str, stream: Any = None, **where: Any) -> list[Recorded]:
@@ -186,13 +206,14 @@ class Line:
     def heads(self) -> dict[str, int]:
         return {log: self.rows(log, "SELECT position FROM head")[0][0] for log in SERVICES}
 
-    def rest(self, seconds: float = 60) -> None:
-        """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed."""
-        eventually(self.is_still, seconds)
+    def rest(self, seconds: float = 60) -> datetime:
+        """Wait until every service has heard and followed everything there is, no clock is due and no mail is owed; when it was so."""
+        return eventually(self.still_at, seconds, every=0.1)
 
-    def is_still(self) -> bool:
-        before = self.heads()
-        return not self.moving() and before == self.heads()
+    def still_at(self) -> datetime | None:
+        """Now, if nothing moves."""
+        now, before = self.now(), self.heads()
+        return now if not self.moving() and before == self.heads() else None
 
     def moving(self) -> list[str]:
         """What somebody has still to do."""
@@ -230,45 +251,27 @@ class Line:
             json.loads(text) | {"process": file.stem} for file in files for text in file.read_text(encoding="utf-8").splitlines()
         ]
 
-    def snapshot(self) -> Snapshot:
-        """Everything that is written, at rest and all at one instant: it is taken again if something moved meanwhile."""
-        while True:
-            self.rest()
-            before = self.heads()
-            logs = {log: list(self.log(log)) for log in SERVICES}
-            commands = {
-                log: {id_: range(first, last + 1) for id_, first, last in self.rows(log, "SELECT id, first, last FROM command")}
-                for log in SERVICES
-            }
-            parked = {
-                (service, topic.split(".")[1], position)
-                for service in SERVICES
-                for topic, position in self.rows(service, "SELECT topic, position FROM parked")
-            }
-            topics, heard = asyncio.run(records_of(self.stack.kafka.bootstrap)), self.heard()
-            if before == self.heads() and not self.moving():
-                return Snapshot(logs, commands, topics, heard, parked, list(self.answered))
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Time goes back an hour, so that no clock runs out while somebody looks; then it is as late as before."""
+        self.forward(-HOUR)
+        try:
+            yield
+        finally:
+            self.forward(HOUR)
+
+    def snapshot(self, *words: str) -> Snapshot:
+        """Everything that is written, at rest; words: of persons, looked for in every file and table."""
+        return take(self, *words)
 
 
-async def records_of(bootstrap: str) -> dict[str, list[tuple[int, bytes]]]:
-    """Every record of every topic that a relay wrote, in order: its position and its value."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
+def read(log: str, row: Row) -> Recorded:
+    """A row as a fact in its envelope; what cannot be read, too, has its place."""
     try:
-        partitions = {TopicPartition(topic_of(log), 0): log for log in SERVICES}
-        consumer.assign(list(partitions))
-        ends = await consumer.end_offsets(list(partitions))
-        for partition, offset in (await consumer.beginning_offsets(list(partitions))).items():
-            consumer.seek(partition, offset)
-        found: dict[str, list[tuple[int, bytes]]] = {log: [] for log in SERVICES}
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for partition, records in (await consumer.getmany(timeout_ms=200)).items():
-                for record in records:
-                    row = row_of({name: value.decode("utf-8", "replace") for name, value in record.headers}, record.value)
-                    found[partitions[partition]] += [(row.position, row.state)] if row else []
-        return found
-    finally:
-        await consumer.stop()
+        return recorded(log, row, FactMapper())
+    except MapperDeserialisationError:
+        meta = json.loads(row.state)["meta"]
+        return Recorded(row.stream, row.version, Unreadable(row.type), meta, log, row.position, row.recorded_at, row.state)
 
 
 def text_of(mail: EmailMessage) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.ids import case_of
 from contracts.references import reference
-from tests.invariants import broken
+from tests.faults.invariants import broken
 from tests.line import (
     ACCEPTED,
     COMMUNE,

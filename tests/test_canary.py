@@ -8,12 +8,11 @@ or mail of ours. One folder below the stack is not ours: the mail server that pl
 import base64
 import json
 import smtplib
-import unicodedata
 from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import psycopg
@@ -23,8 +22,8 @@ import yaml
 from contracts.ids import case_of
 from contracts.references import reference
 from deploy.local.environment import HERE, ZALO_APP_ID
-from deploy.local.smtp import OWN_DOMAIN
 from deploy.local.stack import SERVICES
+from tests.faults.canary import LINES_OWN_MAILBOX, files_below, hits, spellings, tables
 from tests.line import COMMUNE, MAIL, OTHER_COMMUNE, PROVINCE, call, child, eventually, link_in, report, screening, text_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -37,33 +36,10 @@ ADDRESS = "truc@canary-mau.example"
 """Where an agency's mail goes: known to the mail server, sealed with us."""
 CODES = {"online", "relation_to_child", "sex", "relation", "language"}
 """Personal fields that take a code or a truth value and can carry no mark."""
-LINES_OWN_MAILBOX = f"tongdai@{OWN_DOMAIN}"
 
 
 def mark(field):
     return f"{MARK} {field}"
-
-
-def spellings(word):
-    """Bytes under which a word may lie somewhere → their name."""
-    bare = "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter)).replace("Đ", "D")
-    texts = {"as it is": word, "without diacritics": bare, "decomposed": unicodedata.normalize("NFD", word)}
-    texts |= {"small": word.lower(), "small, without diacritics": bare.lower(), "run together": bare.replace(" ", "")}
-    found = {f"{name}, UTF-8": text.encode() for name, text in texts.items()}
-    found |= {f"{name}, UTF-16": texts[name].encode("utf-16-le") for name in ("as it is", "without diacritics")}
-    raw = word.encode()
-    found |= {"hex": raw.hex().encode(), "HEX": raw.hex().upper().encode(), "JSON": json.dumps(word)[1:-1].encode()}
-    found |= {"URL": quote(word).encode(), "form": quote_plus(word).encode()}
-    for shift in range(3):  # three ways in which base 64 may cut it
-        coded = base64.b64encode(b"\0" * shift + raw)
-        found[f"base 64 from byte {shift}"] = coded[-(-4 * shift // 3) : (shift + len(raw)) * 4 // 3]
-    return {spelled: name for name, spelled in found.items()}
-
-
-def hits(contents, word):
-    """(where, spelling) of every place where the word lies."""
-    wanted = spellings(word).items()
-    return [(str(where), name) for where, content in contents for spelled, name in wanted if spelled in content]
 
 
 # -- what is said --------------------------------------------------------------------------------------------------------------
@@ -240,28 +216,14 @@ def refuse(line, s):
 # -- what is looked through ------------------------------------------------------------------------------------------------------
 
 
-def files_below(folder, *without):
-    """Files with their content. Kafka's index files hold offsets only, and are large and empty."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.suffix.endswith("index")]
-    return [(str(file.relative_to(folder)), file.read_bytes()) for file in files if not any(part in file.parts for part in without)]
-
-
 @pytest.fixture(scope="module")
 def files(line, left):
     """Every file below the stack's folder: data of PostgreSQL and its WAL, segments of Kafka, logs, traces, mailboxes, secrets."""
-    found = files_below(line.stack.home)
+    found = list(files_below(line.stack.home))
     folders = {path.split("/")[0] for path, _ in found}
     assert {"postgres", "kafka", "logs", "traces", "smtp", "oidc", "secrets"} <= folders
     assert any("postgres/data/pg_wal/" in path for path, _ in found)
     return found
-
-
-def tables(line):
-    """Every row of every table as text: what PostgreSQL compresses in its files shows here."""
-    for database in (*SERVICES, "keys"):
-        for (table,) in line.rows(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-            rows = line.rows(database, f"SELECT t::text FROM {table} t")
-            yield f"{database}.{table}", "\n".join(row for (row,) in rows).encode()
 
 
 def test_every_personal_field_of_the_register_was_said_with_a_mark(left):

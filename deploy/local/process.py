@@ -72,7 +72,8 @@ class Process:
         self.wanted = False
         """Whether it should run: true from start() until stop(). A supervisor starts again what is wanted and died."""
         self._command = [str(part) for part in command]
-        self._env = dict(env) if env is not None else None
+        self.env = dict(env) if env is not None else None
+        """What it is told at its next start; None: what this program is told."""
         self._polite = polite
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -102,7 +103,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._env,
+                env=self.env,
                 start_new_session=True,
             )
         with contextlib.suppress(psutil.NoSuchProcess):  # it may be gone already: whoever waits for it will see

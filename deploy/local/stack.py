@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".local"
 SERVICES = ("intake", "cases", "referrals", "notifications", "projections")
 ROLES = ("api", "worker")
-DATA = ("postgres", "kafka", "smtp", "oidc", "secrets", "logs", "traces", "clock")
+DATA = ("postgres", "kafka", "smtp", "oidc", "secrets", "logs", "traces", "clock", "failpoints")
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 5.0, 10.0  # seconds before starting again; how long a life forgives the past
 
 
@@ -60,7 +60,8 @@ class Stack:
     """The stack of one home folder, as a context manager (plain or async).
 
     environment: `demo` or `test`; rules: `demo` (limits of seconds) or `law`. fresh: begin with empty data.
-    command: what runs a service, followed by its name and `--role=`.
+    command: what runs a service, followed by its name and `--role=`. longest_pause: seconds before a process that keeps dying
+    is started again.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Stack:
         fresh: bool = False,
         command: Sequence[str] = tuple(python("services")),
         say: Callable[[str], None] = say_with_time,
+        longest_pause: float = LONGEST_PAUSE,
     ) -> None:
         self.home = home.resolve()
         _end_earlier_run(self.home)
@@ -79,6 +81,7 @@ class Stack:
             _forget(self.home)
         self._command = tuple(command)
         self._say = say
+        self._longest_pause = longest_pause
         self._watched: dict[str, Watched] = {}
         self._ending = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
@@ -91,7 +94,7 @@ class Stack:
         self.oidc = Oidc(self.home / "oidc")
         self.smtp = Smtp(self.home / "smtp", f"{self.urls['intake']}/intake/v1/channels/email")
         self.clock_file = self.home / "clock"
-        self._rules = rules
+        self.rules = rules
         self._environment = Environment(self.home, environment, rules, self.urls["front"])
 
     def __enter__(self) -> Self:
@@ -216,7 +219,7 @@ class Stack:
                     watched.again_at = now + watched.pause
                     self._say(f"{name} ended with status {watched.process.status}, next start in {watched.pause:.1f} s")
                 elif now >= watched.again_at:
-                    watched.pause = min(watched.pause * 2, LONGEST_PAUSE)
+                    watched.pause = min(watched.pause * 2, self._longest_pause)
                     watched.since, watched.again_at = now, None
                     self._start_again(name, watched)
 
@@ -246,7 +249,7 @@ class Stack:
             "smtp_port": self.smtp.port,
             "mail": str(self.smtp.folder),
             "clock_file": str(self.clock_file),
-            "rules": self._rules,
+            "rules": self.rules,
             "logs": str(self.home / "logs"),
             "traces": str(self.home / "traces"),
         }

@@ -1,0 +1,94 @@
+"""Faults of the network: slow, sliced, cut in the middle; done, and the answer never came; silent."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from random import Random
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+from deploy.local.stack import ROLES, SERVICES
+from tests.faults.chaos import Chaos, fault
+from tests.faults.desks import Desks
+from tests.faults.kills import is_ready
+from tests.faults.proxy import Proxy, Weather
+from tests.line import eventually
+
+BAD = Weather(latency=0.005, slice=200, lose=0.02)
+
+
+@fault(
+    "slow and cut connections of consoles",
+    "three more desks work through a proxy: 5 ms a portion of 200 bytes, and one portion in fifty of an answer is a reset",
+    "the same key again gives the same answer: done once",
+)
+def bad_consoles(chaos: Chaos) -> None:
+    port = urlsplit(chaos.stack.urls["front"]).port or 0
+    stories = 6 if chaos.short else 100
+    with Proxy(port, replace(BAD), seed=chaos.random.randrange(2**32)) as proxy:
+        far = replace(chaos.line, door=f"http://127.0.0.1:{proxy.port}", http=httpx2.Client(timeout=30))
+        with Desks(far, Random(chaos.random.random()), 3) as desks:
+            desks.tell(stories)
+        chaos.complaints += desks.complaints
+    chaos.repetitions += proxy.cuts
+    chaos.expect(proxy.cuts, "no connection was cut")
+
+
+@fault(
+    "slow and cut connections to the database",
+    "APIs and workers reach PostgreSQL through the same proxy: an append may be committed and nobody hears of it",
+    "an unknown outcome is answered 503, and settled by the same key",
+)
+def bad_database(chaos: Chaos) -> None:
+    with _detour(chaos, replace(BAD, latency=0.0, lose=0.0)) as proxy:
+        proxy.weather.lose = 0.002
+        chaos.desks.tell(6 if chaos.short else 100)
+        proxy.weather.lose = 0.0
+        for _ in chaos.times(3, 30):
+            with chaos.strike():
+                proxy.cut()
+            chaos.desks.tell(1)
+        chaos.repetitions = proxy.cuts
+    chaos.expect(proxy.cuts, "no connection was cut")
+
+
+@contextmanager
+def _detour(chaos: Chaos, weather: Weather) -> Iterator[Proxy]:
+    """Every process of the services reaches PostgreSQL by way of a proxy, and directly again afterwards."""
+    with Proxy(chaos.stack.postgres.port, weather, seed=chaos.random.randrange(2**32)) as proxy:
+        _through(chaos, proxy.port)
+        try:
+            yield proxy
+        finally:
+            proxy.weather.lose, proxy.weather.silent = 0.0, False
+            _through(chaos, chaos.stack.postgres.port)
+
+
+def _through(chaos: Chaos, port: int) -> None:
+    """Start the processes anew, told that PostgreSQL is at this port."""
+    processes = {(service, role): chaos.stack.process(service, role) for service in SERVICES for role in ROLES}
+    for process in processes.values():
+        for name in ("H111_DATABASE", "H111_KEYS"):
+            address = urlsplit(process.env[name])
+            process.env[name] = urlunsplit(address._replace(netloc=f"{address.netloc.rpartition(':')[0]}:{port}"))
+        process.stop()
+        process.start()
+    with httpx2.Client(timeout=2) as http:
+        eventually(lambda: all(is_ready(http, chaos.stack, name) for name in processes), 120, every=0.2)
+
+
+@fault(
+    "the database silent",
+    "every connection to PostgreSQL stays open and nothing passes, as behind a failing switch, for 30 s (10 s in the short form)",
+    "whoever asks waits or is told to try again; all goes on without a restart",
+)
+def silent_database(chaos: Chaos) -> None:
+    with _detour(chaos, Weather()) as proxy, chaos.strike():
+        running = {(s, r): chaos.stack.process(s, r).pid for s in SERVICES for r in ROLES}
+        proxy.weather.silent = True
+        time.sleep(chaos.seconds(10, 30))
+        proxy.weather.silent = False
+        chaos.desks.tell(3)
+        chaos.expect(running == {name: chaos.stack.process(*name).pid for name in running}, "a process was started again")
