@@ -14,7 +14,7 @@ import psycopg
 
 from deploy.local.stack import ROLES, SERVICES, Stack
 from tests.faults.desks import MARK, Desks
-from tests.faults.invariants import broken, counted
+from tests.faults.invariants import findings
 from tests.faults.kills import is_ready
 from tests.line import Line, call, eventually
 
@@ -145,9 +145,9 @@ def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 
     sentences = [*chaos.complaints, *desks.complaints]
     try:
         line.rest(REST)
-        snapshot = line.snapshot()
-        found = counted(snapshot)
-        sentences += broken(snapshot)
+        broken = findings(line.snapshot())
+        found.update(meaning for meaning, _ in broken)
+        sentences += [sentence for _, sentence in broken]
     except AssertionError:
         sentences.append(f"the line does not come to rest: {line.moving()}")
     except psycopg.Error:
@@ -169,5 +169,5 @@ def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 
 def leaks(line: Line) -> Row:
     """After all faults: no word of a person lies in any file or table that the line left behind."""
     line.rest(REST)
-    sentences = [sentence for sentence in broken(line.snapshot(MARK)) if sentence.startswith("no_word")]
+    sentences = [sentence for _, sentence in findings(line.snapshot(MARK)) if sentence.startswith("no_word")]
     return Row("no word in plain anywhere, after all of it", 1, wrong=len(sentences), sentences=tuple(sentences))

@@ -30,12 +30,12 @@ Invariant = Callable[[Snapshot], Iterator[str]]
 
 def broken(snapshot: Snapshot) -> list[str]:
     """A sentence for everything that does not hold."""
-    return [f"{check.__name__}: {sentence}" for check in INVARIANTS for sentence in check(snapshot)]
+    return [sentence for _, sentence in findings(snapshot)]
 
 
-def counted(snapshot: Snapshot) -> Counter[str]:
-    """What is broken, by what it means: lost, doubled, gaps, wrong."""
-    return Counter(meaning for check, meaning in INVARIANTS.items() for _ in check(snapshot))
+def findings(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """(meaning, sentence) for everything that does not hold."""
+    return [(meaning, f"{check.__name__}: {sentence}") for check, meaning in INVARIANTS.items() for sentence in check(snapshot)]
 
 
 # -- what people were answered -----------------------------------------------------------------------------------------------------

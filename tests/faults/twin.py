@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
+from structlog.testing import capture_logs
 
 from chassis.clocks import clock_handlers
 from chassis.follow import Follower
@@ -67,7 +68,8 @@ def folded(stack: Stack, heads: Mapping[str, int], parked: set[tuple[str, str, i
         own = ROOT / "services" / service / "sql"
         folders = [ROOT / "chassis" / "sql" / "log", *([own] if own.is_dir() else [])]
         migrate(stack.postgres.uri(twin, f"{twin}_owner"), folders)
-    asyncio.run(_follow(stack, heads, parked))
+    with capture_logs():  # it parks what the service has parked, and says so: that is known
+        asyncio.run(_follow(stack, heads, parked))
     return {(service, name): rows for service in SERVICES for name, rows in rows_of(stack, service, twin_of(service)).items()}
 
 
