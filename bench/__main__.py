@@ -7,7 +7,6 @@ was measured; `python -m bench --write-docs` puts their tables into `docs/benchm
 import argparse
 import contextlib
 import gc
-import pstats
 import shutil
 import sys
 import tempfile
@@ -61,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="name", help=f"of {', '.join(NAMES)}; all without one")
     parser.add_argument("--short", action="store_true", help="two minutes that prove only that everything runs")
     parser.add_argument("--no-million", action="store_true", help="leave out what needs a million events")
-    parser.add_argument("--profile", action="store_true", help="run API processes under cProfile and print where the time goes")
+    parser.add_argument("--profile", action="store_true", help="print where the processor time of API processes goes")
     parser.add_argument("--write-docs", action="store_true", help="measure nothing: quote the last results in docs/benchmarks.md")
     return parser
 
@@ -94,10 +93,10 @@ def _measure(name: str, ground: Ground, scale: Scale, whole: list[Report], about
 
 
 def _print_profiles() -> None:
-    """The functions in which each process spent most of its own time."""
+    """Where the processor time of each process went."""
     for file in sorted(PROFILES.iterdir()):
-        say(f"profile of {file.name}; python -m pstats {file.relative_to(results.ROOT)} shows more")
-        pstats.Stats(str(file)).strip_dirs().sort_stats("tottime").print_stats(30)
+        say(f"profile of {file.name}, {file.relative_to(results.ROOT)}")
+        print(file.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """One API process of a service with the settings of a deployment, over a database of its own."""
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,12 @@ class Server:
 
     process: Process
     port: int
+    watched: bool
+
+    def watch(self) -> None:
+        """Begin its profile, if there is to be one."""
+        if self.watched:
+            os.kill(self.process.pid, signal.SIGUSR1)
 
     def cpu(self) -> float:
         """Seconds of processor time it has used so far, all its threads together."""
@@ -36,8 +44,8 @@ class Server:
 def serving(
     ground: Ground, service: str, database: str, *, module: str = "services", traces: bool = False, profile: str = ""
 ) -> Iterator[Server]:
-    """traces: write every span to a file, as the local stack does. profile: name of the file in which cProfile, where it was asked
-    for, says at the end what the process did."""
+    """traces: write every span to a file, as the local stack does. profile: name of the file that says at the end, where profiles
+    were asked for, what the process did after `Server.watch()`."""
     port = free_port()
     home = ground.home / f"{service}-{port}"
     home.mkdir()
@@ -46,13 +54,13 @@ def serving(
     left_out = LEFT_OUT if traces else (*LEFT_OUT, "H111_TRACES")
     env = {name: value for name, value in told.items() if name not in left_out}
     env["H111_DATABASE"] = ground.postgres.uri(database, f"{service}_api")
-    watched = ["-m", "cProfile", "-o", str(ground.profiles / profile)] if ground.profiles and profile else []
-    command = [sys.executable, *watched, "-m", module]
+    watched = bool(ground.profiles and profile)
+    command = [sys.executable, "-m", *(["bench.profiled", f"{ground.profiles}/{profile}"] if watched else []), module]
     process = Process(service, [*command, *([service, "--role=api"] if module == "services" else [])], home / "log", env=env)
     process.start()
     try:
         process.wait_until(lambda: _answers(port))
-        yield Server(process, port)
+        yield Server(process, port, watched)
     finally:
         process.stop(patience=30)
 

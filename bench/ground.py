@@ -38,7 +38,7 @@ class Ground:
 
     home: Path
     profiles: Path | None = None
-    """Where API processes leave profiles, if they are to be profiled; their rates are then worth nothing."""
+    """Where API processes leave profiles, if they are to be profiled."""
     million: bool = False
     """Whether there is time for histories of a million events."""
     at_rest: dict[str, float] = field(default_factory=dict)
@@ -80,8 +80,15 @@ class Ground:
         """A new copy of an empty service's database; its name."""
         name = f"{service}_bench_{next(self._numbers)}"
         with psycopg.connect(self.postgres.uri("postgres"), autocommit=True) as db:
-            db.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(service)))
+            of = (sql.Identifier(each) for each in (name, service, f"{service}_owner"))
+            db.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(*of))
         return name
+
+    def renewed(self, service: str) -> str:
+        """The service's database under its own name, which names its roles: dropped, and made anew."""
+        self.postgres.drop_database(service)
+        create_databases(self.postgres)
+        return service
 
     def settings(self, service: str, database: str, role: str = "api", kafka: str = "127.0.0.1:1") -> Settings:
         """As a process of this service has them."""

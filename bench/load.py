@@ -1,7 +1,7 @@
 """A load generator that costs little: prepared bytes over raw connections, in a process of its own.
 
 `python -m bench.load` reads one JSON object from standard input and answers one on standard output. A request is a template in
-which `{key}` and `{caller}` become new ids and `{target}` the next of `targets`.
+which `{key}` and `{caller}` become new ids and `{target}` the next of `targets`; with `once` it ends when there is none left.
 """
 
 import asyncio
@@ -31,14 +31,16 @@ class Load:
     parts: Sequence[bytes]
     targets: Sequence[str]
     seconds: float
+    once: bool
     times: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     _begin: float = 0.0
 
     async def run(self, connections: int) -> None:
         """Until the time is over."""
-        self._target = cycle(target.encode() for target in self.targets)
-        self._begin = time.perf_counter() + self.seconds / 10
+        targets = [target.encode() for target in self.targets]
+        self._target = iter(targets) if self.once else cycle(targets)
+        self._begin = time.perf_counter() + (0 if self.once else self.seconds / 10)
         self._end = self._begin + self.seconds
         loop = asyncio.get_running_loop()
         finished = [loop.create_future() for _ in range(connections)]
@@ -51,10 +53,11 @@ class Load:
         return time.perf_counter() - self._begin
 
     def request(self) -> bytes | None:
-        """The next one; None when the time is over."""
-        if time.perf_counter() > self._end:
+        """The next one; None when the time is over, or everything was asked once."""
+        target = None if time.perf_counter() > self._end else next(self._target, None)
+        if target is None:
             return None
-        return b"".join(next(self._target) if part == b"{target}" else _id() if part in _IDS else part for part in self.parts)
+        return b"".join(target if part == b"{target}" else _id() if part in _IDS else part for part in self.parts)
 
     def answered(self, asked: float, status: int) -> None:
         """Count one answer; only a success has a time."""
@@ -118,9 +121,18 @@ def request(path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> s
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers.items()), "", content])
 
 
-def load(port: int, template: str, connections: int, seconds: float, targets: Sequence[str] = (ID,)) -> dict[str, Any]:
+def load(
+    port: int, template: str, connections: int, seconds: float, targets: Sequence[str] = (ID,), *, once: bool = False
+) -> dict[str, Any]:
     """Run it in a process of its own: `rate`, `p50_ms`, `p99_ms`, `statuses`, `client_cpu` (its share of one core)."""
-    spec = {"port": port, "template": template, "connections": connections, "seconds": seconds, "targets": list(targets)}
+    spec = {
+        "port": port,
+        "template": template,
+        "connections": connections,
+        "seconds": seconds,
+        "targets": list(targets),
+        "once": once,
+    }
     command = [sys.executable, "-m", "bench.load"]
     root = Path(__file__).parent.parent
     done = subprocess.run(command, input=json.dumps(spec), capture_output=True, text=True, check=False, cwd=root)
@@ -133,7 +145,7 @@ def main() -> None:
     """The process itself."""
     spec = json.loads(sys.stdin.read())
     parts = [part.encode() for part in re.split(r"(\{(?:key|caller|target)\})", spec["template"])]
-    work = Load(spec["port"], parts, spec["targets"], spec["seconds"])
+    work = Load(spec["port"], parts, spec["targets"], spec["seconds"], spec["once"])
     cpu, begin = time.process_time(), time.perf_counter()
     asyncio.run(work.run(spec["connections"]))
     used = (time.process_time() - cpu) / (time.perf_counter() - begin)

@@ -68,7 +68,7 @@ class _Boards:
 
 def rebuild(ground: Ground, source: str) -> Measured:
     """From nothing to the committed tables."""
-    target = ground.database("projections")  # an empty place on the same server; the tables get a schema of their own
+    target = ground.database("intake")  # a place on the same server; the tables get a schema of their own
     boards, events = _Boards(), 0
     begin = time.perf_counter()
     with psycopg.connect(ground.postgres.uri(source)) as db, psycopg.connect(ground.postgres.uri(target)) as into:

@@ -1,6 +1,8 @@
 """Views: folding a full topic, and building one anew, against the library's runner and against read all, fold, write once."""
 
 import asyncio
+import contextlib
+import gc
 import time
 from collections.abc import Iterator
 from uuid import uuid4
@@ -9,10 +11,12 @@ from psycopg import sql
 
 from bench import history, once, stock_runner
 from bench.contest import Measured, Report, Scale, contest, figures, say
-from bench.ground import Ground
+from bench.ground import Ground, create_topic
 from bench.refill import LENGTH, told
+from chassis.kafka import topic_of
 from chassis.view import positions
-from services.projections.bootstrap import build
+from services.projections.bootstrap import HEARS, build
+from tools.views_commands import Where, rebuild
 
 LOG = "cases"
 STOCK_TARGET, LIMIT_TARGET, GROWTH_TARGET = 50.0, 0.5, 11.0
@@ -25,20 +29,24 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
         "projection",
         "Views: applying and rebuilding",
         f"Events a second, from an empty view to the last of {events:,} events (cases of {LENGTH} events, a hundred at a time in"
-        " turns). `view`: the worker's own loop over its real topic: every byte kept, boards and clocks folded, place and rows"
-        f" in one transaction. `ProjectionRunner`: the library's, over its own recorder, one work row an event, {fewer:,} events"
-        " only. `read, fold, COPY`: the log's table read once, plain JSON folded in memory, the same rows and indexes written by"
-        " COPY in one transaction: nothing checked, nothing parked, neither live nor resumable.",
+        " turns). `apply`: the worker's own loop over its real topic, every byte kept, boards and clocks folded, rows and place"
+        " in one transaction. `rebuild`: as `hotline views rebuild` does it, beside the live build: read from the topic, folded,"
+        " indexed, compared with the live one and swapped. `ProjectionRunner`: the library's, over its own recorder, one work"
+        f" row an event, {fewer:,} events only. `read, fold, COPY`: the log's table read once, plain JSON folded in memory, the"
+        " same rows and indexes written by COPY in one transaction: nothing checked, nothing parked, neither live nor resumable.",
     )
     yield report
     database = ground.database(LOG)
     ground.fill(database, _rows(events))
+    for other in {*HEARS} - {LOG}:
+        asyncio.run(create_topic(ground.kafka.bootstrap, topic_of(other)))
     say(f"telling {events:,} events")
     asyncio.run(told(ground, database, LOG))
     env = stock_runner.prepare(ground, _rows(fewer))
     found = contest(
         {
-            "view": lambda: asyncio.run(_view(ground, events)),
+            "apply": lambda: _applied(ground, events)[1],
+            "rebuild": lambda: _rebuilt(ground, _applied(ground, events)[0], events),
             "ProjectionRunner": lambda: stock_runner.rebuild(ground, env, fewer),
             "read, fold, COPY": lambda: once.rebuild(ground, database),
         },
@@ -48,47 +56,71 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
         told_of = events if name != "ProjectionRunner" else fewer
         row = {k: v for k, v in figures(each, found["ProjectionRunner"]).items() if v is not None}
         report.row(contestant=name, events=told_of, seconds=told_of / each.rate, **row)
-    report.target("view ÷ ProjectionRunner", found["view"].rate / found["ProjectionRunner"].rate, STOCK_TARGET)
-    report.target("view ÷ read, fold, COPY", found["view"].rate / found["read, fold, COPY"].rate, LIMIT_TARGET)
+    for ours in ("apply", "rebuild"):
+        report.target(f"{ours} ÷ ProjectionRunner", found[ours].rate / found["ProjectionRunner"].rate, STOCK_TARGET)
+        report.target(f"{ours} ÷ read, fold, COPY", found[ours].rate / found["read, fold, COPY"].rate, LIMIT_TARGET)
     if ground.million:
-        _grow(report, ground, database, events, found["view"])
+        _grow(report, ground, database, events, found["rebuild"])
 
 
 def _grow(report: Report, ground: Ground, database: str, events: int, before: Measured) -> None:
-    """The same view over ten times the history."""
+    """The same views over ten times the history."""
     many = events * 10
     say(f"telling {many - events:,} more events")
     ground.fill(database, _rows(many - events))
     refilled = asyncio.run(told(ground, database, LOG))
     report.note(f"The relay told the other {many - events:,} events at {refilled.rate:,.0f} records/s.")
-    say(f"a view of {many:,} events")
-    after = asyncio.run(_view(ground, many))
-    report.row(contestant="view", events=many, seconds=many / after.rate, per_s=after.rate)
-    report.target(f"rebuild of {many:,} ÷ of {events:,}", (many / after.rate) / (events / before.rate), GROWTH_TARGET, at_most=True)
+    say(f"views of {many:,} events")
+    live, applied = _applied(ground, many)
+    rebuilt = _rebuilt(ground, live, many)
+    for name, each in (("apply", applied), ("rebuild", rebuilt)):
+        report.row(contestant=name, events=many, seconds=many / each.rate, per_s=each.rate)
+    grown = (many / rebuilt.rate) / (events / before.rate)
+    report.target(f"rebuild of {many:,} ÷ of {events:,}", grown, GROWTH_TARGET, at_most=True)
 
 
 def _rows(events: int) -> Iterator[tuple]:
     return history.cases([uuid4() for _ in range(events // LENGTH)], LENGTH)
 
 
-async def _view(ground: Ground, events: int) -> Measured:
-    """The loop that the worker of projections runs for this log, alone."""
-    database = ground.database("projections")
-    async with ground.parts("projections", database, "worker", kafka=ground.kafka.bootstrap) as parts:
-        loop = build(parts).loops[f"view of {LOG}"]
-        begin = time.perf_counter()
-        folding = asyncio.create_task(loop(lambda: None))
-        try:
-            while (await positions(parts.pool)).get(LOG, 0) < events:
-                if folding.done():
-                    folding.result()
-                await asyncio.sleep(0.02)
-            seconds = time.perf_counter() - begin
-        finally:
-            folding.cancel()
-            await asyncio.gather(folding, return_exceptions=True)
+def _applied(ground: Ground, events: int) -> tuple[str, Measured]:
+    """The loops of views that the worker of projections runs, the other logs empty; and the database that they filled."""
+    database = ground.renewed("projections")
+    seconds = asyncio.run(_apply(ground, database, events))
     if (kept := _kept(ground, database)) != events:
         raise RuntimeError(f"{kept} of {events} events were kept")
+    return database, Measured(events / seconds)
+
+
+async def _apply(ground: Ground, database: str, events: int) -> float:
+    async with ground.parts("projections", database, "worker", kafka=ground.kafka.bootstrap) as parts:
+        loops = [loop for name, loop in build(parts).loops.items() if name.startswith("view of ")]
+        begin = time.perf_counter()
+        folding = [asyncio.create_task(loop(lambda: None)) for loop in loops]
+        try:
+            while (await positions(parts.pool)).get(LOG, 0) < events:
+                for task in folding:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.02)
+            return time.perf_counter() - begin
+        finally:
+            for task in folding:
+                task.cancel()
+            await asyncio.gather(*folding, return_exceptions=True)
+
+
+def _rebuilt(ground: Ground, database: str, events: int) -> Measured:
+    """What `hotline views rebuild` does once Python has started."""
+    place = Where(ground.postgres.uri(database, "projections_worker"), ground.kafka.bootstrap, None)
+    thresholds = gc.get_threshold()
+    begin = time.perf_counter()
+    with contextlib.redirect_stdout(None):
+        asyncio.run(rebuild(place, None))
+    seconds = time.perf_counter() - begin
+    gc.set_threshold(*thresholds)
+    if (kept := _kept(ground, database)) != 2 * events:
+        raise RuntimeError(f"{kept} events are kept in both builds together, not twice {events}")
     return Measured(events / seconds)
 
 

@@ -30,7 +30,9 @@ MEASURE = {
 }
 LENGTHS = (20, 1000)
 CASES = {20: 3000, 1000: 100}
-"""Length → how many cases: each answer makes one case longer by one, so they take turns."""
+"""Length → how many cases take turns, for each answer makes its case longer by one."""
+NEW = {20: 2000, 1000: 60}
+"""Length → how many cases are touched for the first time in a round."""
 
 
 @dataclass
@@ -41,15 +43,18 @@ class _Shot:
     template: str
     seconds: float
     targets: Sequence[str] = (ID,)
+    new: Iterator[Sequence[str]] | None = None
+    """Targets of each round that no process has seen, each asked once."""
     seen: list[dict[str, Any]] = field(default_factory=list)
 
     def fire(self) -> Measured:
         before = self.server.cpu()
-        found = load(self.server.port, self.template, CONNECTIONS, self.seconds, self.targets)
+        targets = next(self.new) if self.new else self.targets
+        found = load(self.server.port, self.template, CONNECTIONS, self.seconds, targets, once=bool(self.new))
         statuses: dict[str, int] = found["statuses"]
         if strange := {status: times for status, times in statuses.items() if status[0] != "2" and status != "503"}:
             raise RuntimeError(f"answers that are no success: {strange}")
-        answered = found["rate"] * self.seconds * 1.1  # the warm-up too
+        answered = len(targets) if self.new else found["rate"] * self.seconds * 1.1  # the warm-up too
         cpu = (self.server.cpu() - before) / answered * 1000
         self.seen.append({"server_ms": cpu, "client_cpu": found["client_cpu"], "put_off": statuses.get("503", 0)})
         return Measured(found["rate"], found["p50_ms"], found["p99_ms"])
@@ -66,8 +71,8 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
         f"Requests a second over {CONNECTIONS} kept connections, closed loop, to one process of one worker. `empty`: a FastAPI"
         " route in an equal process that checks the same body and answers nothing. `contact`: token checked, text sealed under"
         " the new key of a new caller, durable; `known caller`: the key exists. `case of n`: a measure applied to a case of n"
-        " events, cases in turns. `spans`: every span written to a file, as the local stack does. `server ms`: processor time of"
-        " the process a request; `client cpu`: share of one core of the load generator.",
+        " events, cases in turns, `cold`: each for the first time. `spans`: every span written to a file, as the local stack"
+        " does. `server ms`: processor time of the process a request; `client cpu`: share of one core of the load generator.",
     )
     yield report
     bearer = {"authorization": f"Bearer {token(ground, 'TVV-01')}", "idempotency-key": "{key}"}
@@ -92,7 +97,9 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
             "contact, spans": _Shot(ours_spans, contact, seconds),
         }
         for length in LENGTHS:
-            shots[f"case of {length:,}"] = _Shot(protecting, measure, seconds, _seed(ground, cases, length))
+            shots[f"case of {length:,}"] = _Shot(protecting, measure, seconds, _seed(ground, cases, length, CASES[length]))
+            fresh = [_seed(ground, cases, length, scale.of(NEW[length], NEW[length] // 4)) for _ in range(scale.rounds)]
+            shots[f"case of {length:,}, cold"] = _Shot(protecting, measure, 60.0, new=iter(fresh))
         _warm(ground, shots, (intake, cases))
         found = contest({name: _named(name, shot.fire) for name, shot in shots.items()}, scale.rounds)
     _tell(report, found, shots)
@@ -106,18 +113,20 @@ def _named(name: str, fire: Callable[[], Measured]) -> Callable[[], Measured]:
     return fired
 
 
-def _seed(ground: Ground, database: str, length: int) -> list[str]:
-    streams = [uuid4() for _ in range(CASES[length])]
+def _seed(ground: Ground, database: str, length: int, cases: int) -> list[str]:
+    streams = [uuid4() for _ in range(cases)]
     ground.fill(database, history.cases(streams, length))
     return [str(stream) for stream in streams]
 
 
 def _warm(ground: Ground, shots: dict[str, _Shot], databases: Sequence[str]) -> None:
     """A second each, then statistics, so that no plan was made for an empty table."""
-    for shot in shots.values():
+    for shot in [shot for shot in shots.values() if not shot.new]:
         load(shot.server.port, shot.template, CONNECTIONS, 1.0, shot.targets)
     for database in databases:
         ground.analyze(database)
+    for shot in shots.values():
+        shot.server.watch()
 
 
 def _tell(report: Report, found: dict[str, Measured], shots: dict[str, _Shot]) -> None:
@@ -140,5 +149,7 @@ def _tell(report: Report, found: dict[str, Measured], shots: dict[str, _Shot]) -
         )
     share = {name: each.rate / found["empty"].rate * 100 for name, each in found.items()}
     report.target("creating command, new caller, of the empty POST", share["contact"], 40, "%")
-    report.target("command on a case of 20, of the empty POST", share["case of 20"], 25, "%")
-    report.target("command on a case of 1,000 ÷ one of 20", share["case of 1,000"] / share["case of 20"] * 100, 100 / 3, "%")
+    for how in ("", ", cold"):
+        short, long = share[f"case of 20{how}"], share[f"case of 1,000{how}"]
+        report.target(f"command on a case of 20{how}, of the empty POST", short, 25, "%")
+        report.target(f"command on a case of 1,000{how} ÷ one of 20{how}", long / short * 100, 100 / 3, "%")

@@ -134,7 +134,8 @@ class Ears:
         while parked := await self._first_parked(source, stream):
             row, headers = parked
             try:
-                await self._cause_heard(row)
+                if not self._is_heard(_cause(row)):  # nobody waits here: other streams want to be digested too
+                    raise MapperDeserialisationError("its cause is not heard yet")
                 copy = await self._react(source, row, headers)
                 reach("retry.after-reaction")
                 async with self.pool.connection() as db, db.transaction():
@@ -196,11 +197,13 @@ class Ears:
 
     async def _cause_heard(self, row: Row) -> None:
         """Causes are recorded earlier than their effects, so waiting for them cannot come full circle."""
-        cause = JSONTranscoder().decode(row.state)["meta"].get("cause", "")
-        log, _, position = cause.partition(":")
-        if log in self._heard and position.isdigit():
-            async with self._moved:
-                await self._moved.wait_for(lambda: self._heard[log] >= int(position))
+        cause = _cause(row)
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._is_heard(cause))
+
+    def _is_heard(self, cause: tuple[str, int]) -> bool:
+        log, position = cause
+        return self._heard.get(log, position) >= position
 
     def place(self, source: str) -> int:
         """The last position heard of a log."""
@@ -271,6 +274,12 @@ class _Place(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyrefly: ignore
         """Nothing is kept that could be lost."""
+
+
+def _cause(row: Row) -> tuple[str, int]:
+    """Log and position of what caused a fact; 0 for what no log holds."""
+    log, _, position = JSONTranscoder().decode(row.state)["meta"].get("cause", "").partition(":")
+    return log, int(position) if position.isdigit() else 0
 
 
 def _reason(problem: Exception) -> str:

@@ -12,6 +12,7 @@ from chassis.log import Row
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
 LARGEST = 4_000_000  # bytes of a record: the largest body of a command, sealed, with room to spare; the topics are made for it
 LOOK_BACK = 2000  # records looked at from an end: strangers may write there, and an earlier relay that still runs may tell old rows
+STAMP_LENGTH = len("2026-01-05T02:41:00.000000Z")
 PASSED_ON = ("cause", "correlation", "traceparent")
 
 
@@ -48,7 +49,9 @@ def texts_of(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
     """The row a record tells; None if it is not from a relay of ours."""
     try:
-        stamp = datetime.strptime(headers["ce_time"], STAMP).replace(tzinfo=UTC)
+        stamp = datetime.fromisoformat(headers["ce_time"])
+        if len(headers["ce_time"]) != STAMP_LENGTH or stamp.tzinfo is not UTC:
+            return None
         return Row(UUID(headers["ce_subject"]), int(headers["version"]), headers["ce_type"], body, int(headers["ce_id"]), stamp)
     except (KeyError, ValueError):
         return None

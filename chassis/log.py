@@ -22,7 +22,7 @@ from chassis import sealing, wire
 from chassis.batches import Asked, Batches
 from chassis.failpoints import reach
 from chassis.keys import KeyStore
-from chassis.mapper import FactMapper, Meta, Recorded, people_in
+from chassis.mapper import FactMapper, Meta, Recorded, clear_fact, people_in
 from chassis.timing import Time
 from chassis.transient import StoreGone
 from chassis.wire import Value, Wire
@@ -293,9 +293,8 @@ def folded(past: History, rows: Sequence[Row], evolve: Callable[[Any, Any], Any]
     """The history after these further rows of the stream; sealed fields stay None."""
     if not rows:
         return past
-    mapper = FactMapper()
-    events = [mapper.to_domain_event(StoredEvent(row.stream, row.version, row.type, row.state)) for row in rows]
-    return told(past, [event.fact for event in events], events[0].meta, rows[-1].position, evolve)
+    read = [clear_fact(row.type, row.state) for row in rows]
+    return told(past, [fact for fact, _ in read], read[0][1], rows[-1].position, evolve)
 
 
 def told(past: History, facts: Sequence[Fact], meta: Meta, position: int, evolve: Callable[[Any, Any], Any]) -> History:

@@ -95,6 +95,25 @@ def parked_handlers(log: str) -> dict[type[Fact], Handler]:
     return {resolve_topic(f"{log}.ParkedRetried"): _retried, resolve_topic(f"{log}.ParkedDiscarded"): _discarded}
 
 
+def parked_in_a_view(
+    log: str, again: Callable[[str, UUID], Awaitable[object]], drop: Callable[[str, int], Awaitable[object]]
+) -> dict[type[Fact], Handler]:
+    """The same for a service whose view parks and digests by itself: log and stream again, or drop log and position.
+
+    Both are done before the place in the own log moves, so a worker that dies repeats them; that must change nothing.
+    """
+
+    async def retried(_: Db, event: Recorded) -> None:
+        if isinstance(event.fact, Retried):
+            await again(event.fact.source, event.fact.stream)
+
+    async def discarded(_: Db, event: Recorded) -> None:
+        if isinstance(event.fact, Discarded):
+            await drop(event.fact.source, event.fact.position)
+
+    return {resolve_topic(f"{log}.ParkedRetried"): retried, resolve_topic(f"{log}.ParkedDiscarded"): discarded}
+
+
 async def _retried(db: Db, event: Recorded) -> None:
     if isinstance(event.fact, Retried):
         await hold(db, event.fact.source)

@@ -183,6 +183,24 @@ async def test_while_a_stream_is_digested_again_by_two_workers_and_told_on_nothi
     assert ["forbidden", *(f"w{n}" for n in range(2, 81))] == await listener.words(stream)
 
 
+async def test_what_rests_on_a_fact_that_is_not_heard_yet_is_parked_again_and_digested_once_it_is(world):
+    causes, effects = await world.topic(), await world.topic()
+    listener = await listener_to(world, effects, causes)
+    stream = uuid4()
+    async with listener.listening():
+        await effects.send(row(1, Said(word="forbidden", to=stream), stream=stream))
+        await effects.send(row(2, Said(word="effect", to=stream), stream=stream, version=2, cause=f"{causes.log}:1"))
+        await listener.has_heard(effects.log, 2)
+    async with listener.mended().working():
+        await listener.decide(ParkedRetried, effects, 1, stream)
+        await until(lambda: _first(listener, (2, "its cause is not heard yet")))
+        await causes.send(row(1, Said(word="cause", to=stream), stream=uuid4()))
+        await listener.has_heard(causes.log, 1)
+        await listener.decide(ParkedRetried, effects, 2, stream)
+        await nothing_is_parked(listener)
+    assert ["forbidden", "cause", "effect"] == await listener.words(stream)
+
+
 async def test_a_discarded_fact_stays_and_says_so_and_no_longer_holds_back_its_stream(world):
     topic, log, listener, stream = await refused(world, "one", "forbidden")
     async with relaying(log, topic), listener.working():

@@ -22,6 +22,15 @@ class CaseRead(ProjectionFact):
     shown: str
 
 
+class ViewSwapped(ProjectionFact):
+    """Another build of a view is read since then. `digest` is over every row of its tables at `instant`, where it was compared."""
+
+    view: Line
+    build: int
+    digest: Line
+    instant: Line
+
+
 class ClockStarted(ProjectionFact, clocks.Started):
     """See `contracts.clocks`."""
 

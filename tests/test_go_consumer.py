@@ -89,6 +89,11 @@ async def told(world, *words):
     return topic, log
 
 
+async def listed(world, topic, *, there):
+    """Whether the broker knows the topic, or no longer."""
+    return there == (topic in await world.admin.list_topics())
+
+
 async def test_repeats_and_strangers_are_passed_over_and_behind_a_gap_it_waits_until_the_missing_one_is_told(
     world, consumer, tmp_path
 ):
@@ -170,8 +175,11 @@ async def test_a_topic_that_was_emptied_or_made_anew_and_filled_again_is_read_on
     assert 0 == (await reader.read())[0]
 
     if anew:
-        await world.admin.delete_topics([topic.partition.topic])
-        await world.admin.create_topics([NewTopic(topic.partition.topic, 1, 1)])
+        name = topic.partition.topic
+        await world.admin.delete_topics([name])
+        await until(lambda: listed(world, name, there=False))
+        await world.admin.create_topics([NewTopic(name, 1, 1)])
+        await until(lambda: listed(world, name, there=True))
     else:
         await topic.empty()
     await say(log, "five", "six", "seven", "eight")

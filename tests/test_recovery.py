@@ -54,7 +54,7 @@ def test_what_was_parked_is_retried_with_its_effect_once_though_the_worker_dies_
     assert (1, 0, 1, 2) == (listed.exit_code, shown.exit_code, again.exit_code, refused.exit_code)
     assert "InsufficientPrivilege" == reason
     assert all(word in listed.stdout for word in ("referrals.ReferralSent", str(first), reason))
-    assert all(word in shown.stdout for word in (str(referral), '"kind": "copy"', f"behind    {behind[0][0]}"))
+    assert all(word in shown.stdout for word in (str(referral), '"kind": "handover"', f"behind    {behind[0][0]}"))
     assert "failed again: InsufficientPrivilege" in again.stdout
     assert f"earlier-is-parked (first: {first})" in refused.stderr
 

@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis.identity import Actor, Capacity, may, roles
 from chassis.problems import Problem, plain
 from chassis.view import positions_in
+from chassis.view_builds import reading
 from chassis.web import Api
 from contracts.references import reference
 from contracts.rules import LAW
@@ -53,7 +54,7 @@ UNDELIVERABLE = (
     "SELECT m.id, m.addressee, w.id AS about, w.kind, w.position, w.lead FROM work m JOIN belongs b ON b.stream = m.id"
     " JOIN work w ON w.id = b.to_stream WHERE m.kind = 'message' AND NOT m.done AND NOT w.done ORDER BY m.position LIMIT 200"
 )
-PARKED = "SELECT count(*) AS parked FROM parked"
+PARKED = "SELECT count(*) AS parked FROM parked WHERE discarded_at IS NULL"
 
 
 class Asked:
@@ -131,7 +132,7 @@ def boards(api: Api, pool: AsyncConnectionPool) -> None:
         rows, quoted = await _page(pool, BREACHES, mine, asked)
         body: dict[str, Any] = {"items": [_breach(row) for row in rows[: asked.limit]]}
         if mine["all"]:
-            async with pool.connection() as db:
+            async with reading(pool) as db:
                 body["undeliverable"] = [_undeliverable(row) for row in await _rows(db, UNDELIVERABLE, {})]
                 body |= (await _rows(db, PARKED, {}))[0]
         return asked.answer(body, quoted, rows, ("breached_since", "stream", "clock"))
@@ -152,8 +153,7 @@ async def _page(pool: AsyncConnectionPool, query: str, mine: dict[str, Any], ask
     if asked.wait_for is not None:
         await instants.folded(pool, instants.parse(asked.wait_for))
     at, id_, clock = asked.after
-    async with pool.connection() as db, db.transaction():
-        await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    async with reading(pool) as db:
         keys = {"after_at": at, "after_id": id_, "after_clock": clock, "limit": asked.limit + 1}
         return await _rows(db, query, mine | keys), instants.text(await positions_in(db))
 

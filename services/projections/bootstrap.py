@@ -1,33 +1,27 @@
 """The projections service, wired."""
 
-from collections.abc import Awaitable
-from datetime import datetime
-
 import contracts.projections
+from chassis.parked import parked_in_a_view
 from chassis.service import Parts, Service
-from chassis.view import View
 from chassis.wiring import api_of, commands_of, loops_of
 from services.projections.api import Reading, files
 from services.projections.boards import boards
 from services.projections.policy import relations
 from services.projections.reads import decide, evolve
-from services.projections.views.instants import note_end
-from services.projections.views.work import fold
+from services.projections.swaps import HEARS, told_of_swaps, view_of
 
-HEARS = ("intake", "cases", "referrals", "notifications")
+__all__ = ["HEARS", "build"]
 
 
 def build(parts: Parts) -> Service:
     """Shows what the other services decided, and records who looked."""
     commands = commands_of(parts, decide, evolve)
-
-    def at_end(log: str, at: datetime) -> Awaitable[None]:
-        return note_end(parts.pool, log, at)
-
-    view = View(parts.pool, parts.settings.kafka, parts.log, HEARS, fold, at_end)
     api = api_of(parts, commands, relations)
     files(Reading(api, commands, parts.pool, parts.keys))
     boards(api, parts.pool)
     api.document()
-    loops = loops_of(parts, commands, contracts.projections) | view.loops()
+    view = view_of(parts.pool, parts.settings.kafka, parts.log)
+    follows = parked_in_a_view(parts.name, view.again, view.drop)
+    loops = loops_of(parts, commands, contracts.projections, follows=follows)
+    loops |= view.loops() | {"swaps": told_of_swaps(parts.pool, commands)}
     return Service(parts, api.app, loops, created=contracts.projections.LogCreated)

@@ -9,6 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis.commands import NotFound
 from chassis.identity import Actor, Capacity, may, roles
 from chassis.problems import Problem
+from chassis.view_builds import reading
 from contracts.kernel import Command
 
 LINE = frozenset({"counsellor", "supervisor", "operator"})
@@ -82,6 +83,6 @@ async def standing(pool: AsyncConnectionPool, kind: str, id_: UUID) -> Standing 
         "SELECT w.kind, coalesce(r.owner, w.owner), w.lead, w.incident, w.residence, w.addressee, w.provinces"
         " FROM work w LEFT JOIN work r ON r.id = w.record_id WHERE w.id = %s AND w.kind = %s"
     )
-    async with pool.connection() as db:
+    async with reading(pool) as db:
         row = await (await db.execute(query, (id_, kind))).fetchone()
     return Standing(*row[:-1], provinces=tuple(row[-1])) if row else None

@@ -31,9 +31,10 @@ from services.projections.test_samples import (
     silent,
     taken,
 )
-from services.projections.views.labels import case_label, contact_label, hand_off_label, record_label, tracks_of
-from services.projections.views.shown import clocks_of, next_due
-from services.projections.views.work import owed_under, work_of
+from services.projections.views.labels import tracks_of
+from services.projections.views.shown import clocks_of
+from services.projections.views.standing import standing
+from services.projections.views.work import work_of
 
 IDS = Ids()
 
@@ -46,7 +47,7 @@ def told(stream, facts):
 
 def label_of(*facts):
     events = told(IDS.case, [*opened(IDS), *facts])
-    return case_label(events, clocks_of(events))
+    return standing(events).label()
 
 
 def service(step):
@@ -87,7 +88,7 @@ def test_a_case_stands_where_the_first_matching_rule_says(label, facts):
 
 def test_a_form_03_of_the_cycle_before_says_nothing_about_the_new_cycle():
     events = told(IDS.case, [*opened(IDS), noted(IDS, "acknowledged"), assessed(IDS, 1), ended(IDS)])
-    assert "ACKNOWLEDGED" == case_label(events, [])
+    assert "ACKNOWLEDGED" == standing(events).label()
 
 
 def test_the_emergency_is_flagged_then_active_then_ended():
@@ -100,20 +101,20 @@ def test_a_record_is_received_then_classified_then_followed():
     *_, (_, report), (_, screened) = reported(IDS)
     linked = i.CaseLinked(case_id=IDS.case, child_id=IDS.child)
     histories = [report, [*report, *screened], [*report, *screened, linked]]
-    assert ["RECEIVED", "TRIAGED", "FOLLOWING"] == [record_label(told(IDS.record, facts)) for facts in histories]
+    assert ["RECEIVED", "TRIAGED", "FOLLOWING"] == [standing(told(IDS.record, facts)).label() for facts in histories]
 
 
 def test_a_contact_rings_is_answered_and_becomes_part_of_a_record():
     (_, rings), (_, answered), *_ = reported(IDS)
-    assert "RINGING" == contact_label(told(IDS.contact, rings), linked=False)
-    assert "ANSWERED" == contact_label(told(IDS.contact, [*rings, *answered]), linked=False)
-    assert "LINKED" == contact_label(told(IDS.contact, [*rings, *answered]), linked=True)
+    assert "RINGING" == standing(told(IDS.contact, rings)).label()
+    assert "ANSWERED" == standing(told(IDS.contact, [*rings, *answered])).label()
+    assert "LINKED" == standing(told(IDS.contact, [*rings, *answered]), linked=True).label()
 
 
 def test_a_delivered_hand_off_is_not_an_acknowledged_one_and_a_silent_one_stays_silent_until_somebody_takes_over():
     def stands(*facts):
         events = told(IDS.to_commune, [*sent(IDS), *facts])
-        return hand_off_label(events, clocks_of(events))
+        return standing(events).label()
 
     delivered = r.ReferralDelivered(of=IDS.of(), via="smtp_accepted", delivered_at=T0)
     attempts = r.ReferralEscalated(of=IDS.of(), level=1, to=[DESK], because="attempts")
@@ -140,9 +141,10 @@ def test_a_clock_done_late_is_met_late_and_its_breach_stays():
 def test_a_recomputed_clock_keeps_the_due_time_it_had():
     due = T0 + 12 * HOUR
     moved = c.ClockRecomputed(clock="emergency", was_due_at=due, due_at=due + HOUR, because="calendar", rule="emergency@2017-07-01")
-    (shown,) = clocks_of(told(IDS.case, [opened(IDS)[1], moved]))
+    events = told(IDS.case, [opened(IDS)[1], moved])
+    (shown,) = clocks_of(events)
     assert ([due], due + HOUR) == (shown.was_due_at, shown.due_at)
-    assert shown == next_due([shown])
+    assert (due + HOUR, "emergency") == standing(events).due
 
 
 def test_law_and_internal_limits_are_told_apart():
@@ -157,22 +159,22 @@ def test_a_silence_is_one_broken_promise_however_often_the_ladder_asked_again():
         IDS.to_commune,
         [*sent(IDS), *silent(IDS), breach(r, "acknowledgement", T0 + HOUR), clock(r, "acknowledgement", T0 + 2 * HOUR)],
     )
-    (chain,) = owed_under(clocks_of(events)).values()
-    assert ["restarted", "restarted", "running"] == [each.state for each in chain]
-    assert 2 == sum(each.breached for each in chain)
+    assert ["restarted", "restarted", "running"] == [each.state for each in clocks_of(events)]
+    (promise,) = standing(events).promises.values()
+    assert (2, T0 + HOUR / 2, True) == (promise.broken, promise.breached_since, promise.owed)
 
 
 def test_a_promise_kept_ends_the_chain_so_that_the_next_one_starts_unbroken():
     kept = c.ClockMet(clock="review", met_at=T0, late=True)
     events = told(IDS.case, [clock(c, "review", T0), breach(c, "review", T0), kept, clock(c, "review", T0 + timedelta(days=9))])
-    (chain,) = owed_under(clocks_of(events)).values()
-    assert [(False, "running")] == [(each.breached, each.state) for each in chain]
+    (promise,) = standing(events).promises.values()
+    assert (0, None, True) == (promise.broken, promise.breached_since, promise.owed)
 
 
 def test_a_row_of_work_holds_no_personal_field():
     events = told(IDS.record, [fact for stream, facts in reported(IDS) if stream == IDS.record for fact in facts])
-    row = work_of(events, [])
-    assert ("record", "TRIAGED", XA_LEAD, ("98@2025-07-01",)) == (row.kind, row.label, row.lead, row.provinces)
+    row = work_of(standing(events))
+    assert ("record", "TRIAGED", XA_LEAD, "98@2025-07-01") == (row.kind, row.label, row.lead, row.provinces)
     assert "Mẫu" not in str(row)
 
 

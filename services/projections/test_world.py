@@ -4,14 +4,16 @@ import asyncio
 from uuid import uuid4
 
 import psycopg
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from chassis.view import View
+from chassis.kafka import headers_of, topic_of
+from chassis.view_builds import reading
+from chassis.view_rows import tell
 from contracts.projections import CaseRead
-from services.projections.bootstrap import HEARS
+from services.projections import swaps
 from services.projections.test_samples import CAU, TINH, XA, Ids, Tape, tell_story
 from services.projections.views.history import LOGS
-from services.projections.views.instants import note_end
-from services.projections.views.work import fold
 from tests.desk import create_databases
 
 BASE = "/projections/v1"
@@ -25,14 +27,17 @@ async def forget_everything(postgres):
     """Empty the views: the session's database is shared, and its own log goes on."""
     create_databases(postgres)
     async with await psycopg.AsyncConnection.connect(postgres.uri("projections"), autocommit=True) as db:
+        ((live,),) = await (await db.execute("SELECT build FROM live")).fetchall()
+        for (number,) in await (await db.execute("SELECT number FROM build WHERE number <> %s", (live,))).fetchall():
+            await db.execute(f"DROP SCHEMA IF EXISTS build_{number} CASCADE")
+        await db.execute("DELETE FROM build WHERE number <> %s", (live,))
+        await db.execute("UPDATE build SET told_at = clock_timestamp()")
+        await db.execute(f"SET search_path = build_{live}")
         await db.execute("TRUNCATE history, belongs, reached, work, clock, heard, parked")
 
 
 def view_of(parts, kafka="127.0.0.1:1"):
-    async def at_end(log, at):
-        await note_end(parts.pool, log, at)
-
-    return View(parts.pool, kafka, parts.log, HEARS, fold, at_end)
+    return swaps.view_of(parts.pool, kafka, parts.log)
 
 
 async def take(view, tape, *logs):
@@ -44,8 +49,46 @@ async def take(view, tape, *logs):
             group.create_task(view.take_all(log, tape.rows[log]))
 
 
+async def take_as_before(view, tape, *streams):
+    """Hear what is on the tape as an older reader would, which cannot read these streams."""
+    for log in LOGS:
+        await view.begin(log)
+    told = {
+        log: [each._replace(fact="too new") if each.row.stream in streams else each for each in tell(log, told)]
+        for log, told in tape.rows.items()
+    }
+    await asyncio.gather(*(view.fold_all(log, each) for log, each in told.items()))
+
+
+async def told_to(kafka, tape, zombie=0):
+    """Put the tape into emptied topics of a real broker, as relays do: a zombie tells so many old rows once more; then a stranger."""
+    admin, producer = AIOKafkaAdminClient(bootstrap_servers=kafka), AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+    await admin.start()
+    await producer.start()
+    try:
+        there = set(await admin.list_topics())
+        await admin.create_topics([NewTopic(topic_of(log), 1, 1) for log in swaps.HEARS if topic_of(log) not in there])
+        old = [TopicPartition(topic_of(log), 0) for log in swaps.HEARS if topic_of(log) in there]
+        await admin.delete_records({partition: RecordsToDelete(before_offset=-1) for partition in old})
+        await send(producer, {log: [*tape.rows[log][:zombie], *tape.rows[log]] for log in swaps.HEARS})
+        await producer.send_and_wait(topic_of("cases"), b"from nobody we know", partition=0)
+    finally:
+        await producer.stop()
+        await admin.close()
+
+
+async def send(producer, rows_of):
+    """Tell these rows, log by log."""
+    for log, told in rows_of.items():
+        sent = [
+            await producer.send(topic_of(log), row.state, key=row.stream.bytes, headers=headers_of(log, row), partition=0)
+            for row in told
+        ]
+        await asyncio.gather(*sent)
+
+
 async def rows(parts, query, *args):
-    async with parts.pool.connection() as db:
+    async with reading(parts.pool) as db:
         return await (await db.execute(query, args)).fetchall()
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 from aiokafka.errors import KafkaError
 
+from chassis.relay import Told
 from deploy.local.stack import SERVICES
 from tools.recovery.findings import Finding
 from tools.recovery.look_at_databases import Measured, look_at_grants, look_at_keys, look_at_log, look_at_server, measured
 from tools.recovery.look_at_parts import look_at_parts
 from tools.recovery.look_at_topics import look_at_settings, look_at_told, look_deep
 from tools.recovery.running import Running
-from tools.recovery.topics import Told, told
+from tools.recovery.topics import told
 
 LOOK_EVERY = 0.3  # seconds
 NO_DATABASE = (psycopg.Error, OSError)
@@ -48,7 +49,7 @@ class Report:
 
 def _line(name: str, of: Measured, report: Report) -> str:
     topic = report.topics.get(name)
-    tells = f"topic {topic.first}–{topic.last} in {topic.records} records" if topic else "topic unknown"
+    tells = f"topic {topic.first}–{topic.last} in {topic.end - topic.begin} records" if topic else "topic unknown"
     heard = ", ".join(f"{log} {position}" for log, position in sorted(of.heard.items()))
     own = ", ".join(f"{follower} {position}" for follower, position in sorted(of.own.items()))
     parked = sum(of.parked.values())

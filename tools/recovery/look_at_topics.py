@@ -9,9 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from chassis.kafka import topic_of
+from chassis.relay import Told
 from tools.recovery.findings import Finding
 from tools.recovery.running import PATIENCE, Running
-from tools.recovery.topics import Told, rows_of
+from tools.recovery.topics import rows_of
 
 FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 BATCH = 1000

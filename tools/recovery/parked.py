@@ -118,7 +118,7 @@ def _sentence(answer: httpx2.Response) -> str:
         return f"status {answer.status_code}"
     code = str(problem.get("type", "")).removeprefix("urn:hotline111:")
     first = f" (first: {problem['first']})" if "first" in problem else ""
-    return f"{code}: {sentences().get(code, problem.get('detail', ''))}{first}"
+    return f"{code}{first}: {sentences().get(code, problem.get('detail', ''))}"
 
 
 def services_named(name: str | None) -> Sequence[str]:

@@ -2,40 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass
 
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka import TopicPartition
 
-from chassis.kafka import row_of, texts_of, told_before
+from chassis.kafka import row_of, texts_of, topic_of
 from chassis.log import Row
+from chassis.relay import Told, empty, how_it_lies
 from tools.recovery.running import CannotAsk, Running
 
 LOOK_EVERY = 0.3  # seconds
 PATIENCE = 30.0  # seconds without progress
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a topic tells. records: how many it holds. first: the position in its first record that a relay wrote, 0 for none.
-    last: the greatest position in its last records."""
-
-    records: int
-    first: int
-    last: int
-
-
 async def told(stack: Running, log: str) -> Told:
-    """Raises KafkaError."""
+    """How the topic of a log lies. Raises KafkaError, or TimeoutError."""
     async with stack.reader(log) as (consumer, topic):
-        begin = (await consumer.beginning_offsets([topic]))[topic]
-        end = (await consumer.end_offsets([topic]))[topic]
-    first = 0
-    async with aclosing(rows_of(stack, log)) as rows:
-        async for row in rows:
-            first = row.position
-            break
-    return Told(end - begin, first, await told_before(topic, end, stack.kafka))
+        return await how_it_lies(topic, consumer)
 
 
 async def rows_of(stack: Running, log: str) -> AsyncGenerator[Row, None]:
@@ -54,21 +36,15 @@ async def republish(stack: Running, log: str, say: Callable[[str], None]) -> int
 
     Raises CannotAsk where that would lose something: a topic that tells more than its log, or a log with a hole.
     """
-    head = _head(stack, log)
     before = await told(stack, log)
+    head = _head(stack, log)  # asked last: it may grow meanwhile
     if before.last > head:
         raise CannotAsk(
             f"the topic of {log} is at {before.last} but the log at {head}: the topic is the only copy of {head + 1} and later."
             " Nothing was deleted; see docs/runbooks/log-behind-topic.md"
         )
-    say(f"deleting {before.records} records of the topic of {log}, whose log holds {head} facts")
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
-    await admin.start()
-    try:
-        async with stack.reader(log) as (_, topic):
-            await admin.delete_records({topic: RecordsToDelete(before_offset=-1)})
-    finally:
-        await admin.close()
+    say(f"deleting {before.end - before.begin} records of the topic of {log}, whose log holds {head} facts")
+    await empty(TopicPartition(topic_of(log), 0), stack.kafka)
     return await _refilled(stack, log, head, say)
 
 
@@ -86,12 +62,13 @@ def _head(stack: Running, log: str) -> int:
 async def _refilled(stack: Running, log: str, head: int, say: Callable[[str], None]) -> int:
     last, waited = 0, 0.0
     while last < head:
-        now = (await told(stack, log)).last
+        lies = await told(stack, log)
+        now = lies.last if lies.first == 1 else 0  # what is told meanwhile behind the gap is told again
         if now > last:
             say(f"told again to {now} of {head}")
         waited = 0.0 if now > last else waited + LOOK_EVERY
         if waited > PATIENCE:
             raise CannotAsk(f"the relay of {log} does not tell it again: is its worker ready? (hotline doctor)")
-        last = now
+        last = max(now, last)
         await asyncio.sleep(LOOK_EVERY)
     return head

@@ -10,7 +10,7 @@ from contracts import cases as c
 from contracts.intake import ReportReceived
 from contracts.shapes import Alleged, Child, PlanItem
 from services.projections.views.hand_offs import HandOffFile
-from services.projections.views.labels import case_label, facts_of, last, tracks_of
+from services.projections.views.labels import facts_of, last, tracks_of
 from services.projections.views.shown import (
     Body,
     ClockShown,
@@ -28,6 +28,7 @@ from services.projections.views.shown import (
     stamp,
     told,
 )
+from services.projections.views.standing import standing
 
 
 class MeasureShown(Shown):
@@ -127,7 +128,7 @@ def case_file(
     return CaseFile(
         **referred("case", events[0]).model_dump(),
         version=events[-1].version,
-        label=label("case_label", case_label(events, clocks)),
+        label=label("case_label", standing(events).label()),
         tracks=list(tracks_of(events)),
         record=referred("record", record[0]),
         child_id=opened.child_id,

@@ -10,7 +10,7 @@ from contracts import referrals as r
 from contracts.intake import ReportReceived
 from contracts.notifications import NotificationFact
 from contracts.shapes import Shape
-from services.projections.views.labels import facts_of, hand_off_label, last
+from services.projections.views.labels import facts_of, last
 from services.projections.views.shown import (
     Body,
     ClockShown,
@@ -25,6 +25,7 @@ from services.projections.views.shown import (
     referred,
     told,
 )
+from services.projections.views.standing import standing
 
 
 class Silence(Shown):
@@ -93,7 +94,7 @@ def hand_off_file(events: Sequence[Recorded], messages: Sequence[Recorded]) -> H
         **referred("hand_off", events[0]).model_dump(),
         kind=label("hand_off_kind", sent.of.kind),
         version=events[-1].version,
-        label=label("hand_off_label", hand_off_label(events, clocks)),
+        label=label("hand_off_label", standing(events).label()),
         record_id=sent.of.record_id,
         cases=sent.of.cases,
         addressee=body(sent.of.addressee),

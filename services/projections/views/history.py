@@ -1,25 +1,47 @@
 """What was heard, kept byte for byte, and which stream belongs to which: the tables `history` and `belongs`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from eventsourcing.persistence import JSONTranscoder
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.keys import KeyStore
 from chassis.log import Row, recorded
-from chassis.mapper import FactMapper, Recorded, people_in
-from chassis.view import Vector
+from chassis.mapper import FactMapper, Recorded, clear_fact, people_in
+from chassis.view import Memory, Vector
+from chassis.view_builds import reading
 from contracts.cases import CaseOpened
 from contracts.intake import ReportReceived
+from contracts.kernel import Fact
 from contracts.notifications import MessageQueued
 from contracts.referrals import ReferralSent
 
 LOGS = ("intake", "cases", "referrals", "notifications", "projections")
+
+
+RESTS_ON = UUID(int=0)
+"""Under which a fold remembers, beside the streams of a log, on what its last row rests."""
+_HISTORY: LiteralString = (
+    "INSERT INTO history SELECT %s, position, recorded_at, stream, version, type, state, rests_on::jsonb"
+    " FROM unnest(%b::bigint[], %b::timestamptz[], %b::uuid[], %b::int[], %b::bytea[], %b::text[], %b::text[])"
+    " AS new(position, recorded_at, stream, version, state, type, rests_on)"
+)
+_BELONGS: LiteralString = (
+    "INSERT INTO belongs SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::text[], %b::bigint[]) ON CONFLICT DO NOTHING"
+)
+_RESTS_ON: LiteralString = """
+    UPDATE history h SET rests_on = rests_on || more.of FROM (
+        SELECT l.position, jsonb_object_agg(c.log, c.position) AS of
+        FROM history l, unnest(%(logs)s::text[], %(positions)s::bigint[]) AS c(log, position)
+        WHERE l.log = %(log)s AND l.position > %(after)s AND c.position > coalesce((l.rests_on ->> c.log)::bigint, 0)
+        GROUP BY l.position
+    ) more WHERE h.log = %(log)s AND h.position = more.position"""
 
 
 class Link(NamedTuple):
@@ -37,52 +59,53 @@ class Heard(NamedTuple):
     row: Row
 
 
-def links(event: Recorded) -> Iterator[Link]:
+_LINKS: dict[type[Fact], Callable[[UUID, Any], list[Link]]] = {
+    ReportReceived: lambda stream, fact: [Link(contact, stream, "contact") for contact in fact.contacts],
+    CaseOpened: lambda stream, fact: [Link(stream, fact.record_id, "case")],
+    ReferralSent: lambda stream, fact: [Link(stream, to, "hand_off") for to in (fact.of.record_id, *fact.of.cases)],
+    MessageQueued: lambda stream, fact: [Link(stream, fact.about.id, "message")],
+}
+
+
+def links(event: Recorded) -> list[Link]:
     """What a fact says about which stream belongs to which."""
-    match event.fact:
-        case ReportReceived(contacts=contacts):
-            yield from (Link(contact, event.stream, "contact") for contact in contacts)
-        case CaseOpened(record_id=record):
-            yield Link(event.stream, record, "case")
-        case ReferralSent(of=of):
-            yield from (Link(event.stream, to, "hand_off") for to in (of.record_id, *of.cases))
-        case MessageQueued(about=about):
-            yield Link(event.stream, about.id, "message")
+    found = _LINKS.get(type(event.fact))
+    return found(event.stream, event.fact) if found else []
 
 
-async def keep(db: AsyncConnection[Any], events: Sequence[Recorded]) -> None:
-    """Store consecutive facts of one log."""
-    rests_on = await _rests_on(db, events[0].log)
-    rows: list[tuple[object, ...]] = []
+async def keep(db: AsyncConnection[Any], events: Sequence[Recorded], memory: Memory) -> dict[str, int]:
+    """Store consecutive facts of one log. Answers other log → greatest position that a cause in this log names by now."""
+    log = events[0].log
+    rests_on: dict[str, int] = memory.streams[RESTS_ON] if RESTS_ON in memory.streams else await _rests_on(db, events[0])
+    said, text = list[str](), json.dumps(rests_on)
     for event in events:
-        log, _, position = event.meta.get("cause", "").partition(":")
-        if log in LOGS and log != event.log and position.isdecimal():
-            rests_on = {**rests_on, log: max(int(position), rests_on.get(log, 0))}
-        place = (event.log, event.position, event.recorded_at, event.stream, event.version)
-        rows.append((*place, event.fact.TOPIC, event.state, Jsonb(rests_on)))
-    found = [(*link, event.log, event.position) for event in events for link in links(event)]
-    async with db.cursor() as cursor:
-        await cursor.executemany("INSERT INTO history VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", rows)
-        await cursor.executemany("INSERT INTO belongs VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", found)
+        cause, _, position = event.meta.get("cause", "").partition(":")
+        if cause in LOGS and cause != log and position.isdecimal() and int(position) > rests_on.get(cause, 0):
+            rests_on = {**rests_on, cause: int(position)}
+            text = json.dumps(rests_on)
+        said.append(text)
+    columns = ("position", "recorded_at", "originator_id", "originator_version", "state")
+    position_to_state = [list(map(attrgetter(name), events)) for name in columns]
+    await db.execute(_HISTORY, (log, *position_to_state, [event.fact.TOPIC for event in events], said))
+    if memory.late:
+        rests = {"logs": list(rests_on), "positions": list(rests_on.values())}
+        await db.execute(_RESTS_ON, {"log": log, "after": events[-1].position, **rests})
+    if found := [(*link, event.log, event.position) for event in events for link in links(event)]:
+        await db.execute(_BELONGS, list(map(list, zip(*found, strict=True))))
+    return rests_on
 
 
-async def _rests_on(db: AsyncConnection[Any], log: str) -> dict[str, int]:
-    query = "SELECT rests_on FROM history WHERE log = %s ORDER BY position DESC LIMIT 1"
-    row = await (await db.execute(query, (log,))).fetchone()
+async def _rests_on(db: AsyncConnection[Any], before: Recorded) -> dict[str, int]:
+    query: LiteralString = "SELECT rests_on FROM history WHERE log = %s AND position < %s ORDER BY position DESC LIMIT 1"
+    row = await (await db.execute(query, (before.log, before.position))).fetchone()
     return row[0] if row else {}
 
 
-async def streams_of(db: AsyncConnection[Any], log: str, streams: Iterable[UUID]) -> dict[UUID, list[Recorded]]:
-    """The whole of these streams of one log, sealed fields left None."""
-    query = (
-        "SELECT stream, version, type, state, position, recorded_at FROM history"
-        " WHERE stream = ANY(%s) AND log = %s ORDER BY position"
-    )
-    found: dict[UUID, list[Recorded]] = {}
-    mapper = FactMapper()
-    for row in await (await db.execute(query, (list(streams), log))).fetchall():
-        found.setdefault(row[0], []).append(recorded(log, Row(*row), mapper))
-    return found
+def recorded_rows(log: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Recorded]:
+    """Facts out of the table, sealed fields left None."""
+    for stream, version, type_, state, position, recorded_at in rows:
+        fact, meta = clear_fact(type_, state)
+        yield Recorded(stream, version, fact, meta, log, position, recorded_at, state)
 
 
 class Reader:
@@ -137,7 +160,7 @@ class Reader:
 
     async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
-        async with self._pool.connection() as db:
+        async with reading(self._pool) as db:
             return await (await db.execute(query, args)).fetchall()
 
     async def _links(self, *, down: Iterable[UUID] = (), up: Iterable[UUID] = ()) -> list[Link]:

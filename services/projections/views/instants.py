@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis.problems import Problem
 from chassis.view import Vector, positions, wait_for
+from chassis.view_builds import folding, reading
 from services.projections.views.history import LOGS
 
 TOLD_WITHIN = timedelta(seconds=1)
@@ -80,7 +81,7 @@ async def closed(pool: AsyncConnectionPool, vector: Vector) -> None:
         "SELECT v.log, r.rests_on FROM unnest(%s::text[], %s::bigint[]) AS v(log, upto) CROSS JOIN LATERAL"
         " (SELECT rests_on FROM history h WHERE h.log = v.log AND h.position <= v.upto ORDER BY h.position DESC LIMIT 1) r"
     )
-    async with pool.connection() as db:
+    async with reading(pool) as db:
         rows = await (await db.execute(query, (list(vector), list(vector.values())))).fetchall()
     missing = _missing(vector, dict(rows))
     if missing:
@@ -116,11 +117,12 @@ async def _resolved(pool: AsyncConnectionPool, at: datetime) -> tuple[Vector, bo
                       ORDER BY h.recorded_at DESC, h.position DESC LIMIT 1),
                      (SELECT max(p.position) FROM parked p WHERE p.topic = 'hotline.' || l.log || '.events.v1'
                       AND (p.headers ->> 'ce_time')::timestamptz <= %(at)s), 0),
-            EXISTS (SELECT FROM history h WHERE h.log = l.log AND h.recorded_at > %(at)s)
+            coalesce((SELECT h.recorded_at FROM history h WHERE h.log = l.log
+                      ORDER BY h.recorded_at DESC, h.position DESC LIMIT 1) > %(at)s, false)
             OR EXISTS (SELECT FROM reached r WHERE r.log = l.log AND r.at >= %(end)s)
         FROM unnest(%(logs)s::text[]) AS l(log)"""
     asked: dict[str, Any] = {"at": at, "end": _later(at), "logs": list(LOGS)}
-    async with pool.connection() as db:
+    async with reading(pool) as db:
         rows = await (await db.execute(query, asked)).fetchall()
     return {log: position for log, position, _ in rows}, all(known for *_, known in rows)
 
@@ -134,6 +136,6 @@ def _later(at: datetime) -> datetime:
 
 async def note_end(pool: AsyncConnectionPool, log: str, at: datetime) -> None:
     """The worker has folded a log to its end, as it was at that time; a clock that was set back changes nothing."""
-    query = "INSERT INTO reached VALUES (%s, %s) ON CONFLICT (log) DO UPDATE SET at = greatest(reached.at, excluded.at)"
-    async with pool.connection() as db:
+    query = "INSERT INTO reached AS r VALUES (%s, %s) ON CONFLICT (log) DO UPDATE SET at = greatest(r.at, excluded.at)"
+    async with folding(pool, None) as (db, _):
         await db.execute(query, (log, at))

@@ -7,7 +7,7 @@ from uuid import UUID
 from chassis.mapper import Recorded
 from contracts import intake as i
 from contracts.shapes import Alleged, Child, Informant
-from services.projections.views.labels import contact_label, last, record_label
+from services.projections.views.labels import last
 from services.projections.views.shown import (
     ClockShown,
     Label,
@@ -21,6 +21,7 @@ from services.projections.views.shown import (
     referred,
     told,
 )
+from services.projections.views.standing import standing
 
 
 class RecordFile(Shown):
@@ -103,7 +104,7 @@ def record_file(
     return RecordFile(
         **referred("record", events[0]).model_dump(),
         version=events[-1].version,
-        label=label("record_label", record_label(events)),
+        label=label("record_label", standing(events).label()),
         source=label("source", report.source),
         owner=report.owner,
         centre=place(report.centre),
@@ -134,7 +135,7 @@ def contact_file(events: Sequence[Recorded], records: Sequence[UUID], incomplete
     return ContactFile(
         id=events[0].stream,
         version=events[-1].version,
-        label=label("contact_label", contact_label(events, linked=bool(records))),
+        label=label("contact_label", standing(events, linked=bool(records)).label()),
         channel=label("channel", received.channel),
         line=label("line", received.line),
         form=label("form", received.form),

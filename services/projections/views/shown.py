@@ -195,11 +195,6 @@ def _moved(fact: Any, clock: ClockShown) -> dict[str, Any]:
             return new | {"was_due_at": [*clock.was_due_at, fact.was_due_at]}
 
 
-def next_due(shown: Iterable[ClockShown]) -> ClockShown | None:
-    """The earliest clock that is still owed."""
-    return min((clock for clock in shown if clock.owed), key=lambda clock: (clock.due_at, clock.clock), default=None)
-
-
 def answer_bytes(shown: Shown) -> bytes:
     """The body of an answer: RFC 8785 JSON, so that the same instant gives the same bytes."""
     return canonical(shown.model_dump(mode="json"))
