@@ -1,6 +1,7 @@
 """The projections service, wired."""
 
 import contracts.projections
+from chassis.parked import parked_in_a_view
 from chassis.service import Parts, Service
 from chassis.wiring import api_of, commands_of, loops_of
 from services.projections.api import Reading, files
@@ -20,5 +21,10 @@ def build(parts: Parts) -> Service:
     boards(api, parts.pool)
     api.document()
     view = view_of(parts.pool, parts.settings.kafka, parts.log)
-    loops = loops_of(parts, commands, contracts.projections) | view.loops() | {"swaps": told_of_swaps(parts.pool, commands)}
+    decided = parked_in_a_view(parts.name, view.again, view.drop)
+    loops = (
+        loops_of(parts, commands, contracts.projections, decided=decided)
+        | view.loops()
+        | {"swaps": told_of_swaps(parts.pool, commands)}
+    )
     return Service(parts, api.app, loops, created=contracts.projections.LogCreated)
