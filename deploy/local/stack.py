@@ -82,6 +82,7 @@ class Stack:
         self._command = tuple(command)
         self._say = say
         self._longest_pause = longest_pause
+        self._http = httpx2.Client(timeout=5)  # one for all questions: making one reads every certificate there is
         self._watched: dict[str, Watched] = {}
         self._ending = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
@@ -203,7 +204,7 @@ class Stack:
         if name == "front":
             return is_listening(self._ports["front"])
         with contextlib.suppress(httpx2.TransportError):
-            return httpx2.get(f"http://127.0.0.1:{self._ports[name]}/readyz", timeout=5).is_success
+            return self._http.get(f"http://127.0.0.1:{self._ports[name]}/readyz").is_success
         return False
 
     def _supervise(self) -> None:

@@ -16,11 +16,12 @@ from random import Random
 
 import psycopg
 
+from deploy.local.process import NotStartedError
 from deploy.local.stack import Stack
 from tests.faults.chaos import FAULTS, HEADER, Row, leaks, run
 from tests.line import Line, register_agencies
 
-MODULES = ("processes", "database", "broker", "network", "mail", "poison", "clock")
+MODULES = ("processes", "database", "broker", "network", "mail", "views", "poison", "clock")
 ENOUGH = 30_000  # events in one stack; then the next fault gets a new one, so that checking stays quick
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
 
@@ -76,6 +77,8 @@ def main() -> int:
             play(names, Path(home), seed, given.short, rows)
     except KeyboardInterrupt:
         say("interrupted: the table so far")
+    except NotStartedError as problem:
+        say(f"a stack did not start: {problem}")
     return told(rows, seed, complete=len(rows) == len(names) + 1)
 
 

@@ -42,7 +42,13 @@ REACHED_BY: Mapping[str, list[Name]] = {
     "inbox.after-command": [("intake", "worker")],
 }
 """Place → the processes that come by while the desks are at work."""
-ASKED_FOR: Mapping[str, str] = {"retry.after-reaction": "poison discarded, and killed while its stream goes on"}
+ASKED_FOR: Mapping[str, str] = {
+    "retry.after-reaction": "poison discarded, and killed while its stream goes on",
+    "rebuild.before-commit": "views rebuilt, and killed in the middle",
+    "swap.before": "views rebuilt, and killed in the middle",
+    "swap.before-commit": "views rebuilt, and killed in the middle",
+    "swap.after-commit": "views rebuilt, and killed in the middle",
+}
 """Places that a process reaches only when somebody asks for something: place → the fault that does."""
 PATIENCE = 20.0  # seconds in which a place should be reached; then another one is tried
 LOOK_EVERY = 0.05

@@ -14,8 +14,6 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 QUICK = (
     "back ends terminated while they commit",
     "every record three times",
-    "offsets set back to the beginning",
-    "slow and cut connections of consoles",
     "mail taken, and the server dies before it says so",
 )
 
