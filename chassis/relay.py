@@ -60,13 +60,28 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
         await _Teller(log, topic, reader, producer).tell(lies, up)
 
 
-async def _ready(log: Log, topic: TopicPartition, kafka: str, reader: AIOKafkaConsumer) -> Told:
-    """How the topic lies, fit to be told on. One that lost its beginning is emptied: nobody new could read it from position 1."""
-    lies = await how_it_lies(topic, reader)
+async def not_ahead(log: Log, kafka: str) -> None:
+    """Raises TopicAheadError if the topic tells more than the log holds. Asked before anything in a worker may append: a clock due in
+    a restored log would be breached at a position of which the topic tells something else, and hide what is missing."""
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka)
+    try:
+        await reader.start()
+        await _known(log, await how_it_lies(TopicPartition(topic_of(log.name), 0), reader))
+    finally:
+        await reader.stop()
+
+
+async def _known(log: Log, lies: Told) -> None:
     if lies.last > (head := await log.head()):
         raise TopicAheadError(
             f"the topic is at {lies.last} but the log at {head}: restored from an old backup? first missing: {head + 1}"
         )
+
+
+async def _ready(log: Log, topic: TopicPartition, kafka: str, reader: AIOKafkaConsumer) -> Told:
+    """How the topic lies, fit to be told on. One that lost its beginning is emptied: nobody new could read it from position 1."""
+    lies = await how_it_lies(topic, reader)
+    await _known(log, lies)
     if lies.first > 1:
         log_.error("the topic lost its beginning and is told anew", log=log.name, begins_with=lies.first)
         await empty(topic, kafka)

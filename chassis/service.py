@@ -29,6 +29,7 @@ from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.mapper import FactMapper, Recorded
+from chassis.relay import not_ahead
 from chassis.settings import Settings, key_from
 from chassis.timing import Time
 from chassis.transient import TRANSIENT, StoreGone, pauses
@@ -138,9 +139,16 @@ class Service:
                 working.cancel()
 
     async def _work(self, loops: Mapping[str, Loop]) -> None:
-        async with _only_worker(self.parts), asyncio.TaskGroup() as group:
-            for name, loop in loops.items():
-                group.create_task(self._keep(name, loop))
+        async with _only_worker(self.parts):
+            if "relay" in loops:
+                await self._keep("topic", self._not_ahead)
+            async with asyncio.TaskGroup() as group:
+                for name, loop in loops.items():
+                    group.create_task(self._keep(name, loop))
+
+    async def _not_ahead(self, up: Callable[[], None]) -> None:
+        await not_ahead(self.parts.log, self.parts.settings.kafka)
+        up()
 
     async def _keep(self, name: str, loop: Loop) -> None:
         waits = pauses(longest=5)
