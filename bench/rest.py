@@ -29,8 +29,8 @@ MEASURE = {
     "note": history.NOTE,
 }
 LENGTHS = (20, 1000)
-CASES = {20: 3000, 1000: 100}
-"""Length → how many cases take turns, for each answer makes its case longer by one."""
+CASES = {20: 1500, 1000: 100}
+"""Length → how many cases take turns, for each answer makes its case longer by one; fewer than a process keeps in mind."""
 NEW = {20: 2000, 1000: 60}
 """Length → how many cases are touched for the first time in a round."""
 
@@ -120,9 +120,10 @@ def _seed(ground: Ground, database: str, length: int, cases: int) -> list[str]:
 
 
 def _warm(ground: Ground, shots: dict[str, _Shot], databases: Sequence[str]) -> None:
-    """A second each, then statistics, so that no plan was made for an empty table."""
+    """A second each, or every case once, then statistics, so that no plan was made for an empty table."""
     for shot in [shot for shot in shots.values() if not shot.new]:
-        load(shot.server.port, shot.template, CONNECTIONS, 1.0, shot.targets)
+        several = len(shot.targets) > 1
+        load(shot.server.port, shot.template, CONNECTIONS, 60.0 if several else 1.0, shot.targets, once=several)
     for database in databases:
         ground.analyze(database)
     for shot in shots.values():

@@ -265,12 +265,18 @@ class _Place(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
         """A position stands at the offset before it or later, so to go back that far is always enough."""
-        consumer, heard = self.subscriber.consumer, self.ears.place(self.source)
+        heard = self.ears.place(self.source)
         for topic in assigned:
-            offset = await consumer.committed(topic) or 0
-            if offset > heard and await told_before(topic, offset, self.ears.kafka) > heard:
-                log_.warning("the group was ahead of what is heard", source=self.source, heard=heard, offset=offset)
-                consumer.seek(topic, heard)
+            if await self._is_ahead(topic, heard):
+                log_.warning("the group was ahead of what is heard", source=self.source, heard=heard)
+                self.subscriber.consumer.seek(topic, heard)
+
+    async def _is_ahead(self, topic: TopicPartition, heard: int) -> bool:
+        try:
+            offset = await self.subscriber.consumer.committed(topic) or 0
+            return offset > heard and await told_before(topic, offset, self.ears.kafka) > heard
+        except TRANSIENT:  # the library would swallow it; what was heard before is passed over, so going back is never wrong
+            return True
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyrefly: ignore
         """Nothing is kept that could be lost."""

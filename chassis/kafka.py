@@ -50,7 +50,7 @@ def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
     """The row a record tells; None if it is not from a relay of ours."""
     try:
         stamp = datetime.fromisoformat(headers["ce_time"])
-        if len(headers["ce_time"]) != STAMP_LENGTH or stamp.tzinfo is not UTC:
+        if len(headers["ce_time"]) != STAMP_LENGTH or stamp.tzinfo is not UTC or not headers["ce_type"].isprintable():
             return None
         return Row(UUID(headers["ce_subject"]), int(headers["version"]), headers["ce_type"], body, int(headers["ce_id"]), stamp)
     except (KeyError, ValueError):

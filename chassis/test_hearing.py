@@ -113,6 +113,8 @@ async def test_a_strangers_record_is_passed_over(world):
         await topic.send(first, ce_id="one")
         await topic.send(first, ce_subject="nobody")
         await topic.send(first, ce_time="yesterday")
+        await topic.send(first, ce_type="spoken.Said\0")
+        await topic.stranger(ce_id=None, version=None)
         await topic.send(first)
         await listener.has_heard(topic.log, 1)
     assert (["one"], []) == (await listener.words(stream), await listener.parked())

@@ -318,7 +318,9 @@ def _next(told: Sequence[Told], start: int, folded: Vector | None, parked: set[U
 
 
 EARLIER = "an earlier event of this stream is parked"
-_REASON: LiteralString = "UPDATE parked SET reason = %s WHERE topic = %s AND partition = 0 AND position = %s"
+_REASON: LiteralString = (
+    "UPDATE parked SET reason = %s, parked_at = clock_timestamp() WHERE topic = %s AND partition = 0 AND position = %s"
+)
 _LOCK: LiteralString = "SELECT position, revised FROM heard WHERE topic = %s AND partition = 0 FOR UPDATE"
 _PLACES: LiteralString = "SELECT topic, position, EXISTS (SELECT FROM parked p WHERE p.topic = %s) FROM heard WHERE partition = 0"
 

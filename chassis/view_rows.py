@@ -34,7 +34,7 @@ def rows_in(records: Sequence[ConsumerRecord[Any, Any]]) -> list[Row]:
     rows: list[Row] = []
     for record in records:
         given = dict(record.headers)
-        headers = {name: given[name].decode("utf-8", "replace") for name in NAMES if name in given}
+        headers = {name: (given[name] or b"").decode("utf-8", "replace") for name in NAMES if name in given}
         if row := row_of(headers, record.value or b""):
             rows.append(row)
         else:

@@ -19,6 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 
 PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 """Each statement here looks single rows up by key: one plan for ever, and never one that was made while a table was empty."""
+WAITS = "-c lock_timeout=4s"
+"""Many wait for one round trip, and those behind them for the next: whoever holds a lock must not hold them for long."""
 PATIENCE = 20.0  # seconds; the server gives up after 15, so longer means that the network swallowed the answer
 Value = bytes | None
 """One value in PostgreSQL's binary form."""
@@ -59,7 +61,7 @@ class Wire:
 
     async def _open(self) -> None:
         given: dict[str, Any] = {**self._pool.kwargs} if isinstance(self._pool.kwargs, dict) else {}
-        options = f"{given.pop('options', '')} {PLANS}"
+        options = f"{given.pop('options', '')} {PLANS} {WAITS}"
         self._db = await AsyncConnection.connect(str(self._pool.conninfo), options=options, connect_timeout=3, **given)
         self._socket = self._db.pgconn.socket
         asyncio.get_running_loop().add_reader(self._socket, self._readable)

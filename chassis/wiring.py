@@ -46,14 +46,15 @@ def loops_of(
     reactions: Sequence[Reaction] = (),
     copies: Handlers | None = None,
     follows: Handlers | None = None,
+    decided: Handlers | None = None,
 ) -> dict[str, Loop]:
     """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
 
-    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. A service that hears
-    nothing here, but folds views, follows its log itself for what is decided about parked facts.
+    copies: small tables filled from what is heard. follows: small tables filled from the service's own log. decided: who obeys what
+    is decided about parked facts, where that is not what hears here.
     """
-    handlers = clock_handlers(contracts) | (parked_handlers(parts.name) if hears else {})
-    clocks = Follower("clocks", parts.log, parts.pool, handlers)
+    obeys = parked_handlers(parts.name) if decided is None else decided
+    clocks = Follower("clocks", parts.log, parts.pool, {**clock_handlers(contracts), **obeys})
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
     def tell(up: Callable[[], None]) -> Awaitable[None]:

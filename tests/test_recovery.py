@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from chassis.kafka import topic_of
-from tests.invariants import broken
+from tests.faults.desks import handed_over, reported, taken_over
+from tests.faults.invariants import broken
 from tests.line import COMMUNE, call, eventually
-from tests.test_faults import handed_over, reported, taken_over
 from tools.hotline import app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -31,7 +31,7 @@ def hotline(line):
 def without_right(line, right, table, role):
     """What this role does there is refused, which nobody can digest, until the right is given back."""
     database = role.partition("_")[0]
-    with psycopg.connect(line.stack.postgres.uri(database), autocommit=True) as db:
+    with psycopg.connect(line.stack.postgres.uri(database), autocommit=True) as db:  # as the superuser
         db.execute(f"REVOKE {right} ON {table} FROM {role}")
         try:
             yield
@@ -40,7 +40,7 @@ def without_right(line, right, table, role):
 
 
 def parked(line, service="notifications"):
-    return line.rows(service, "SELECT position, reason FROM parked WHERE discarded_at IS NULL ORDER BY position")
+    return line.rows(service, "SELECT position, reason FROM parked WHERE discarded_at IS NULL ORDER BY topic, position")
 
 
 def test_what_was_parked_is_retried_with_its_effect_once_though_the_worker_dies_in_the_middle(line, hotline):
@@ -78,18 +78,29 @@ def test_what_is_given_up_stays_on_record_and_its_stream_goes_on(line, hotline):
         agency = line.done("/referrals/v1/agencies", body, "GS-01")
         position = agency["told"][0]["position"]
         eventually(lambda: parked(line))
-    try:
-        done = hotline("parked", "discard", "notifications", "referrals", position, "--reason", "not_needed")
-        listed = json.loads(hotline("parked", "list", "--json").stdout)
-        again = hotline("parked", "retry", "notifications", "referrals", position, "--reason", "cause_mended")
-        assert (0, 2) == (done.exit_code, again.exit_code)
-        assert "not-parked" in again.stderr
-        (kept,) = listed
-        (decision,) = line.facts("notifications.ParkedDiscarded")
-        assert ("referrals", position, decision.position) == (kept["source"], kept["position"], kept["discarded_by"])
-        assert [] == broken(line.snapshot())
-    finally:  # the other tests of this line count on nothing being parked
-        line.rows("notifications", "DELETE FROM parked RETURNING 1")
+    done = hotline("parked", "discard", "notifications", "referrals", position, "--reason", "not_needed")
+    listed = json.loads(hotline("parked", "list", "--json").stdout)
+    again = hotline("parked", "retry", "notifications", "referrals", position, "--reason", "cause_mended")
+    assert (0, 2) == (done.exit_code, again.exit_code)
+    assert "not-parked" in again.stderr
+    (kept,) = listed
+    (decision,) = line.facts("notifications.ParkedDiscarded")
+    assert ("referrals", position, decision.position) == (kept["source"], kept["position"], kept["discarded_by"])
+    assert [] == broken(line.snapshot())
+
+
+def test_what_a_view_parked_is_folded_after_a_retry(line, hotline):
+    ((build,),) = line.rows("projections", "SELECT build FROM live")
+    with without_right(line, "INSERT", f"build_{build}.work", "projections_worker"):
+        contact = line.done("/intake/v1/contacts", call(line))
+        eventually(lambda: parked(line, "projections"))
+        again = hotline("parked", "retry", "projections", "intake", contact["told"][0]["position"], "--reason", "try_once_more")
+    assert (1, True) == (again.exit_code, "failed again: InsufficientPrivilege" in again.stdout), again.output
+    while items := json.loads(hotline("parked", "list", "--service", "projections", "--json").stdout):
+        first = (items[0]["source"], items[0]["position"])  # of its stream: they come in the order of their positions
+        assert 0 == hotline("parked", "retry", "projections", *first, "--reason", "cause_mended").exit_code
+    assert [("contact",)] == line.rows("projections", "SELECT kind FROM work WHERE id = %s", contact["id"])
+    assert [] == broken(line.snapshot())
 
 
 def test_a_decision_about_nothing_and_a_reason_that_is_no_code_are_refused_in_a_sentence(hotline):

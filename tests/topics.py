@@ -83,8 +83,8 @@ class Topic:
             self.partition.topic, value, key=told.stream.bytes, partition=0, headers=list(given.items())
         )
 
-    async def stranger(self, **headers: str):
-        pairs = [(name, value.encode()) for name, value in headers.items()]
+    async def stranger(self, **headers: str | None):
+        pairs = [(name, value and value.encode()) for name, value in headers.items()]
         await self.producer.send_and_wait(self.partition.topic, b"{}", partition=0, headers=pairs)
 
     async def records(self):

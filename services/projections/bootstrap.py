@@ -21,7 +21,7 @@ def build(parts: Parts) -> Service:
     boards(api, parts.pool)
     api.document()
     view = view_of(parts.pool, parts.settings.kafka, parts.log)
-    follows = parked_in_a_view(parts.name, view.again, view.drop)
-    loops = loops_of(parts, commands, contracts.projections, follows=follows)
+    decided = parked_in_a_view(parts.name, view.again, view.drop)
+    loops = loops_of(parts, commands, contracts.projections, decided=decided)
     loops |= view.loops() | {"swaps": told_of_swaps(parts.pool, commands)}
     return Service(parts, api.app, loops, created=contracts.projections.LogCreated)

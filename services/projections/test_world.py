@@ -71,7 +71,7 @@ async def told_to(kafka, tape, zombie=0):
         old = [TopicPartition(topic_of(log), 0) for log in swaps.HEARS if topic_of(log) in there]
         await admin.delete_records({partition: RecordsToDelete(before_offset=-1) for partition in old})
         await send(producer, {log: [*tape.rows[log][:zombie], *tape.rows[log]] for log in swaps.HEARS})
-        await producer.send_and_wait(topic_of("cases"), b"from nobody we know", partition=0)
+        await producer.send_and_wait(topic_of("cases"), b"from nobody we know", partition=0, headers=[("ce_id", None)])
     finally:
         await producer.stop()
         await admin.close()

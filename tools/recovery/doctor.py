@@ -142,7 +142,7 @@ async def _all_told(stack: Running, logs: Iterable[str]) -> dict[str, Told]:
 def _lagging(report: Report, heads: dict[str, int]) -> Iterator[Finding]:
     for service, of in report.logs.items():
         do = f"is {service}.worker ready? its log says what it waits for"
-        for log in import_module(f"services.{service}.bootstrap").HEARS:
+        for log in sorted({*import_module(f"services.{service}.bootstrap").HEARS, *of.heard}):
             at = of.heard.get(log, 0)
             if at < heads.get(log, 0):
                 yield Finding(service, f"it has heard {log} to {at} of {heads[log]}", do, "worker-keeps-ending")
