@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from opentelemetry import metrics
 
 from chassis.failpoints import reach
-from chassis.kafka import LARGEST, LOOK_BACK, headers_of, positions_told, topic_of
+from chassis.kafka import LARGEST, LOOK_BACK, headers_of, rows_told, topic_of
 from chassis.log import Log, Row
 
 log_ = structlog.get_logger("hotline.relay")
@@ -27,7 +27,7 @@ PATIENCE, ASK_EVERY = 5.0, 2.0  # seconds
 
 
 class TopicAheadError(Exception):
-    """The topic tells more than the log holds: the log was restored from an old backup, or rewritten. A person must look."""
+    """The topic tells more than the log holds, or something else: restored from an old backup, or rewritten. A person must look."""
 
 
 class SomebodyElseWrote(KafkaError):
@@ -36,12 +36,14 @@ class SomebodyElseWrote(KafkaError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest."""
+    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest with the
+    state it tells there."""
 
     begin: int
     end: int
     first: int = 0
     last: int = 0
+    state: bytes = b""
 
 
 async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
@@ -66,6 +68,11 @@ async def _ready(log: Log, topic: TopicPartition, kafka: str, reader: AIOKafkaCo
     if lies.last > (head := await log.head()):
         raise TopicAheadError(
             f"the topic is at {lies.last} but the log at {head}: restored from an old backup? first missing: {head + 1}"
+        )
+    rows = await log.after(lies.last - 1, 1) if lies.last else []
+    if rows and rows[0].state != lies.state:  # the log went on after it was restored, and grew past what is missing
+        raise TopicAheadError(
+            f"at {lies.last} the topic tells something else than the log: restored from an old backup and written to?"
         )
     if lies.first > 1:
         log_.error("the topic lost its beginning and is told anew", log=log.name, begins_with=lies.first)
@@ -154,14 +161,15 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 async def how_it_lies(topic: TopicPartition, reader: AIOKafkaConsumer) -> Told:
     """What the topic tells, from a look at both its ends. A stranger's record tells nothing."""
     begin, end = await _ends(topic, reader)
-    first, last = 0, 0
     if end > begin:
         reader.assign([topic])
         async with asyncio.timeout(3 * PATIENCE):
-            first = next(iter(await positions_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)), 0)
-            last = max(await positions_told(topic, reader, max(begin, end - LOOK_BACK), end), default=0)
+            heads = await rows_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)
+            tails = await rows_told(topic, reader, max(begin, end - LOOK_BACK), end)
         reader.unsubscribe()
-    return Told(begin, end, first, last)
+        last = max(tails, key=lambda row: row.position, default=None)
+        return Told(begin, end, heads[0].position if heads else 0, last.position if last else 0, last.state if last else b"")
+    return Told(begin, end)
 
 
 async def _ends(topic: TopicPartition, reader: AIOKafkaConsumer) -> tuple[int, int]:
