@@ -65,19 +65,17 @@ async def told_before(topic: TopicPartition, offset: int, kafka: str) -> int:
         consumer.assign([topic])
         begin = (await consumer.beginning_offsets([topic]))[topic]
         end = min(offset, (await consumer.end_offsets([topic]))[topic])
-        return max(await positions_told(topic, consumer, max(begin, end - LOOK_BACK), end), default=0)
+        return max((row.position for row in await rows_told(topic, consumer, max(begin, end - LOOK_BACK), end)), default=0)
     finally:
         await consumer.stop()
 
 
-async def positions_told(
-    topic: TopicPartition, reader: AIOKafkaConsumer, begin: int, end: int, enough: int = LOOK_BACK
-) -> list[int]:
-    """The positions told between two offsets, in order; about so many are enough. A stranger's record tells none."""
-    found: list[int] = []
+async def rows_told(topic: TopicPartition, reader: AIOKafkaConsumer, begin: int, end: int, enough: int = LOOK_BACK) -> list[Row]:
+    """The rows told between two offsets, in order; about so many are enough. A stranger's record tells none."""
+    found: list[Row] = []
     reader.seek(topic, begin)
     while await reader.position(topic) < end and len(found) < enough:
         records = (await reader.getmany(topic, timeout_ms=500)).get(topic, [])
-        rows = (row_of(texts_of(record.headers), b"") for record in records if record.offset < end)
-        found += [row.position for row in rows if row]
+        rows = (row_of(texts_of(record.headers), record.value or b"") for record in records if record.offset < end)
+        found += [row for row in rows if row]
     return found

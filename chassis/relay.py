@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from opentelemetry import metrics
 
 from chassis.failpoints import reach
-from chassis.kafka import LARGEST, LOOK_BACK, headers_of, positions_told, topic_of
+from chassis.kafka import LARGEST, LOOK_BACK, headers_of, rows_told, topic_of
 from chassis.log import Log, Row
 
 log_ = structlog.get_logger("hotline.relay")
@@ -27,7 +27,7 @@ PATIENCE, ASK_EVERY = 5.0, 2.0  # seconds
 
 
 class TopicAheadError(Exception):
-    """The topic tells more than the log holds: the log was restored from an old backup, or rewritten. A person must look."""
+    """The topic tells more than the log holds, or something else: restored from an old backup, or rewritten. A person must look."""
 
 
 class SomebodyElseWrote(KafkaError):
@@ -36,12 +36,14 @@ class SomebodyElseWrote(KafkaError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest."""
+    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest with what
+    it tells there: one state, or also that of a stranger."""
 
     begin: int
     end: int
     first: int = 0
     last: int = 0
+    states: frozenset[bytes] = frozenset()
 
 
 async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
@@ -61,8 +63,8 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
 
 
 async def not_ahead(log: Log, kafka: str) -> None:
-    """Raises TopicAheadError if the topic tells more than the log holds. Asked before anything in a worker may append: a clock due in
-    a restored log would be breached at a position of which the topic tells something else, and hide what is missing."""
+    """Raises TopicAheadError if the topic tells more than the log holds. Asked before anything in a worker may append: a clock that
+    is due in a restored log would be breached at a position of which the topic tells something else, and hide what is missing."""
     reader = AIOKafkaConsumer(bootstrap_servers=kafka)
     try:
         await reader.start()
@@ -75,6 +77,11 @@ async def _known(log: Log, lies: Told) -> None:
     if lies.last > (head := await log.head()):
         raise TopicAheadError(
             f"the topic is at {lies.last} but the log at {head}: restored from an old backup? first missing: {head + 1}"
+        )
+    rows = await log.after(lies.last - 1, 1) if lies.last else []
+    if rows and rows[0].state not in lies.states:  # the log went on after it was restored, and grew past what is missing
+        raise TopicAheadError(
+            f"at {lies.last} the topic tells something else than the log: restored from an old backup and written to?"
         )
 
 
@@ -169,14 +176,16 @@ async def _stop(producer: AIOKafkaProducer) -> None:
 async def how_it_lies(topic: TopicPartition, reader: AIOKafkaConsumer) -> Told:
     """What the topic tells, from a look at both its ends. A stranger's record tells nothing."""
     begin, end = await _ends(topic, reader)
-    first, last = 0, 0
     if end > begin:
         reader.assign([topic])
         async with asyncio.timeout(3 * PATIENCE):
-            first = next(iter(await positions_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)), 0)
-            last = max(await positions_told(topic, reader, max(begin, end - LOOK_BACK), end), default=0)
+            heads = await rows_told(topic, reader, begin, min(end, begin + LOOK_BACK), enough=1)
+            tails = await rows_told(topic, reader, max(begin, end - LOOK_BACK), end)
         reader.unsubscribe()
-    return Told(begin, end, first, last)
+        last = max((row.position for row in tails), default=0)
+        states = frozenset(row.state for row in tails if row.position == last)
+        return Told(begin, end, heads[0].position if heads else 0, last, states)
+    return Told(begin, end)
 
 
 async def _ends(topic: TopicPartition, reader: AIOKafkaConsumer) -> tuple[int, int]:

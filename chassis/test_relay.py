@@ -139,6 +139,19 @@ async def test_a_topic_ahead_of_its_log_is_refused_and_what_is_missing_is_named(
     assert [1, 2, 3, 4] == await topic.positions()
 
 
+async def test_a_restored_log_that_was_written_to_before_its_relay_looked_is_refused(world):
+    topic = await world.topic()
+    log = await world.log(topic.log)
+    await say(log, "one", "two", "three")
+    async with relaying(log, topic):
+        await topic.holds(3)
+    restored = await world.log(topic.log)
+    await say(restored, "one", "two", "another three", "four")
+    with pytest.raises(TopicAheadError, match="at 3 the topic tells something else than the log"):
+        await asyncio.wait_for(relay(restored, topic.kafka, lambda: None), 20)
+    assert [1, 2, 3] == await topic.positions()
+
+
 async def test_a_hole_in_the_log_stops_the_relay_in_front_of_it(world, templates):
     topic = await world.topic()
     database, pool = await world.open_pool()

@@ -70,13 +70,13 @@ def terminated(chaos: Chaos) -> None:
 
 @fault(
     "no database connection left",
-    "somebody locks the table of commands of one service, and 200 requests come at once: every connection of the pool waits",
+    "somebody locks the table of commands of one service, and 160 requests come, 80 at once: every connection waits",
     "503 with Retry-After for each; nothing hangs, and all goes on when the lock is let go",
 )
 def exhausted(chaos: Chaos) -> None:
     for _ in chaos.times(1, 5):
-        with chaos.strike(), _held(chaos, "LOCK TABLE command", "intake"), ThreadPoolExecutor(100) as people:
-            answers = [each.result() for each in [people.submit(_timed_call, chaos) for _ in range(200)]]
+        with chaos.strike(), _held(chaos, "LOCK TABLE command", "intake"), ThreadPoolExecutor(80) as people:
+            answers = [each.result() for each in [people.submit(_timed_call, chaos) for _ in range(160)]]
         _told_to_try_again(chaos, answers)
 
 
