@@ -36,8 +36,8 @@ class SomebodyElseWrote(KafkaError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a topic lies: the offsets of its first record and behind its last, the first position it tells, and the greatest with what
-    it tells there: one state, or also that of a stranger."""
+    """How a topic lies: the offsets of its first record and behind its last, the first position that it tells, and the greatest
+    with what it tells there: one state, or also that of a stranger."""
 
     begin: int
     end: int
