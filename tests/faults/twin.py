@@ -108,7 +108,6 @@ async def _follow(stack: Stack, heads: Mapping[str, int], parked: set[tuple[str,
         for service, log in logs.items():
             handlers = clock_handlers(import_module(f"contracts.{service}"))
             await _to_the_end(Follower("clocks", log, twins[service], handlers))
-        await _to_the_end(Follower("tables", logs["projections"], twins["projections"], {}))  # what is parked is parked here too
         await _to_the_end(Follower("tables", logs["referrals"], twins["referrals"], {FOLLOWS["referrals"]: registered}))
         await _to_the_end(Follower("tables", logs["notifications"], twins["notifications"], WAKES))
         await _copies(logs["referrals"], twins["notifications"], parked)
