@@ -38,7 +38,7 @@ class Report:
     def as_data(self) -> dict[str, Any]:
         """For `--json`."""
         logs = {name: asdict(of) | {"recorded_at": of.recorded_at and of.recorded_at.isoformat()} for name, of in self.logs.items()}
-        topics = {name: asdict(of) for name, of in self.topics.items()}
+        topics = {log: {name: getattr(of, name) for name in ("begin", "end", "first", "last")} for log, of in self.topics.items()}
         return {"healthy": not self.findings, "findings": [asdict(each) for each in self.findings], "logs": logs, "topics": topics}
 
     def page(self) -> str:
