@@ -235,7 +235,8 @@ async def test_what_cannot_be_done_ends_with_the_code_that_is_written_for_it(wor
     assert code == await done.wait()
 
 
-def test_every_log_of_the_line_is_read_whole_and_no_sealed_part_is_printed(line, consumer):
+def test_every_log_of_the_line_is_read_whole_and_no_sealed_part_is_printed(own_line, consumer):
+    line = own_line
     contact = line.done("/intake/v1/contacts", call(line, text="Kể (thử)"))
     record = line.done("/intake/v1/records", report(line, contact, child(name="Mẫu Thị Thử")))
     line.done(f"/intake/v1/records/{record['id']}/screening", screening(), seen=record["version"])

@@ -20,6 +20,11 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture
+def line(own_line):
+    return own_line
+
+
+@pytest.fixture
 def hotline(line):
     def run(*words):
         return CliRunner().invoke(app, [*map(str, words), "--home", str(line.stack.home)], catch_exceptions=False)
