@@ -28,7 +28,7 @@ demo: setup ## set everything up and play the story of one case, from first cont
 test: setup consumer ## set everything up and run all tests
 	@$(BIN)/pytest
 
-chaos: setup ## break the line in every way, under load, and count (SHORT=1: under ten minutes; SEED=, ONLY=)
+chaos: setup ## break the line in every way, under load, and count (SHORT=1: a little of each; SEED=, ONLY=)
 	@$(BIN)/python -m tests.faults $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
@@ -47,7 +47,7 @@ format: .venv/packages ## put the code into its one format
 	@$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## rates and latencies beside their rivals on this machine (12 minutes)
+bench: setup ## rates and latencies beside their rivals on this machine
 	@$(BIN)/python -m bench
 
 contracts: .venv/packages .venv/hotline ## regenerate schemas, OpenAPI, AsyncAPI and the reference page
