@@ -31,6 +31,11 @@ def test_every_view_is_a_code_but_the_board_of_parked_facts():
     assert {"parked"} == set(ROLES["views"]) - set(codes.codes("view"))
 
 
+def test_operators_command_nothing_but_what_becomes_of_a_parked_fact():
+    theirs = {name.partition(".")[2] for name, row in ROLES["commands"].items() if "operator" in row}
+    assert {"RetryParked", "DiscardParked"} == theirs
+
+
 @pytest.mark.parametrize(("second", "first"), TWO_PERSONS.items())
 def test_who_prepares_is_not_who_decides(second, first):
     assert set() == set(ROLES["commands"][f"cases.{second}"]) & set(ROLES["commands"][f"cases.{first}"])
@@ -45,7 +50,7 @@ def test_a_link_acknowledges_its_own_referral_and_can_do_nothing_else():
 
 def test_researchers_and_auditors_command_nothing_and_auditors_see_no_sealed_text():
     commanding = {role for row in ROLES["commands"].values() for role in row}
-    assert set() == commanding & {"researcher", "auditor", "operator"}
+    assert set() == commanding & {"researcher", "auditor"}
     assert set() == {"file", "timeline", "hand_off", "informant"} & {
         view for view, row in ROLES["views"].items() if "auditor" in row
     }
