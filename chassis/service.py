@@ -19,7 +19,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
-from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -235,7 +234,6 @@ def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Ser
     """Run one process of a service."""
     telemetry.set_up(name, role, settings.log_level, settings.traces)
     failpoints.use(settings.failpoints)
-    PsycopgInstrumentor().instrument()
 
     async def main() -> None:
         async with parts_of(name, settings) as parts:

@@ -13,15 +13,21 @@ import structlog
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import SpanContext, SpanKind, Status
 
 REMOVED = ("url.query", "url.full", "url.path", "http.url", "http.target")
 """Span attributes that may hold an id, a token or a search: routes are told as templates only."""
+
+
+NOT_COUNTED = View(instrument_name="http.server.active_requests", aggregation=DropAggregation())
+"""Two measurements a request, for a number that is over before anybody reads it."""
 
 
 class Clean(SpanExporter):
@@ -87,16 +93,27 @@ class FileExporter(SpanExporter):
 
 
 def set_up(service: str, role: str, level: str, traces: Path | None) -> None:
-    """Once a process: logs to standard output, spans to a file or by OTEL_EXPORTER_OTLP_ENDPOINT, metrics for `/metrics`."""
+    """Once a process: logs to standard output, spans to a file or by OTEL_EXPORTER_OTLP_ENDPOINT, metrics for `/metrics`.
+
+    Where nobody takes spans none are made: they cost a fifth of a request.
+    """
     _set_up_logs(service, role, level)
     resource = Resource.create({"service.name": f"hotline.{service}", "service.instance.id": role})
-    provider = TracerProvider(resource=resource, sampler=ParentBased(NoPolls()))
+    exporters: list[SpanProcessor] = []
     if traces:
-        provider.add_span_processor(BatchSpanProcessor(Clean(FileExporter(traces)), schedule_delay_millis=500))
+        exporters.append(BatchSpanProcessor(Clean(FileExporter(traces)), schedule_delay_millis=500))
     if "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ:
-        provider.add_span_processor(BatchSpanProcessor(Clean(OTLPSpanExporter())))
-    trace.set_tracer_provider(provider)
-    metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader(scope_info_enabled=False)]))
+        exporters.append(BatchSpanProcessor(Clean(OTLPSpanExporter())))
+    if exporters:
+        provider = TracerProvider(resource=resource, sampler=ParentBased(NoPolls()))
+        for exporter in exporters:
+            provider.add_span_processor(exporter)
+        trace.set_tracer_provider(provider)
+        PsycopgInstrumentor().instrument()
+    reader = PrometheusMetricReader(scope_info_enabled=False)
+    metrics.set_meter_provider(
+        MeterProvider(resource=resource, metric_readers=[reader], views=[NOT_COUNTED], exemplar_filter=AlwaysOffExemplarFilter())
+    )
 
 
 def _set_up_logs(service: str, role: str, level: str) -> None:
