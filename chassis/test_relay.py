@@ -10,19 +10,9 @@ from aiokafka.admin import RecordsToDelete
 from chassis.kafka import headers_of
 from chassis.log import Log
 from chassis.relay import SomebodyElseWrote, TopicAheadError, not_ahead, relay
-from tests.topics import Said, relaying, running, say, world_of
+from tests.topics import Said, relaying, running, say
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
-
-
-@pytest.fixture
-async def world(kafka, templates, database):
-    def open_database():
-        name = database("cases")
-        return name, templates.uri(name, "cases_worker")
-
-    async with world_of(kafka.bootstrap, open_database) as world:
-        yield world
 
 
 async def test_every_row_is_told_once_in_order_and_as_its_exact_bytes(world):
