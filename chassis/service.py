@@ -162,8 +162,8 @@ class Service:
             try:
                 await loop(works)
             except (*TRANSIENT, asyncio.CancelledError) as problem:
-                if isinstance(problem, asyncio.CancelledError) and _is_ending():
-                    raise
+                if _is_ending():  # a library that is cancelled while it cleans up after a failure swallows the cancellation
+                    raise asyncio.CancelledError from problem
                 self.down.add(name)
                 pause = next(waits)
                 log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
