@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tools.ledger.layout import INSTANT, POLICY, STREAMS
-from tools.ledger.writing import CannotWriteError, LogWriter, StateWriter, lines, new_folder, settle, write, write_tar
+from tools.ledger.writing import CannotWriteError, LogWriter, StateWriter, lines, new_folder, write, write_tar
 
 Streams = Mapping[str, Iterable[str]]
 """By log: the streams of which every state is shown; `*` for all of a log."""
@@ -38,7 +38,7 @@ def write_bundle(
     """
     if not tar:
         _write_folder(logs, instant=instant, streams=streams, states=states, policy=policy, folder=new_folder(out))
-        settle(out)
+        os.sync()  # one by one, a million small files would take an hour
         return write_tar(out)
     if out.exists():
         raise CannotWriteError(f"{out} is there already")

@@ -67,13 +67,13 @@ def _of_bundle(files: Files, trusted: Policy) -> Claims:
         claims.sizes[name] = int(size)
         claims.origins[name] = _origin(name, trusted)
         claims.logs[name] = files.below(f"logs/{name}/")
+    if absent := sorted({log_of(origin) for origin in trusted.logs} - claims.logs.keys()):
+        raise LedgerError("missing", f"logs of the policy are not in the bundle: {', '.join(absent)}")
     for name, stream in _lines(files, STREAMS, _STREAM):
         if name not in claims.logs:
             raise LedgerError("malformed", "streams are listed of a log that the instant does not name")
         known = claims.streams.get(name, frozenset())
         claims.streams[name] = None if stream == "*" or known is None else known | {stream}
-    if absent := sorted({log_of(origin) for origin in trusted.logs} - claims.logs.keys()):
-        raise LedgerError("missing", f"logs of the policy are not in the bundle: {', '.join(absent)}")
     _refuse_strangers(files, claims)
     return claims
 

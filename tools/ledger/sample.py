@@ -14,6 +14,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from chassis.ledger.checkpoint import Checkpoint
 from chassis.ledger.entry import entry
 from chassis.ledger.note import SigningKey
+from chassis.ledger.proof import receipt
+from chassis.ledger.tiles import perfect
 from chassis.ledger.tree import Frontier, leaf
 from chassis.log import Row
 from chassis.mapper import FactMapper, Recorded
@@ -48,6 +50,19 @@ class History:
         """The signed checkpoint of a size; 0: the newest."""
         return signed_head(self.keys[log], self.entries(log)[: size or None])
 
+    def receipt(self, log: str, position: int) -> bytes:
+        """That of an entry under the newest checkpoint."""
+        entries = self.entries(log)
+        leaves = [leaf(one) for one in entries]
+        shown = receipt(
+            lambda level, index: perfect(leaves[index << level : (index + 1) << level]),
+            entries[position - 1],
+            position - 1,
+            self.note(log),
+            len(entries),
+        )
+        return shown.text()
+
 
 def history(seed: int = 111, until: datetime | None = None, rows: dict[str, int] | None = None) -> History:
     """until: the instant of the newest entries, now without it. rows: how many of each log."""
@@ -57,17 +72,25 @@ def history(seed: int = 111, until: datetime | None = None, rows: dict[str, int]
     told.rows = {log: [] for log in counts}
     streams = {log: [uuid5(NAMESPACE_URL, f"urn:sample:{seed}:{log}:{n}") for n in range(STREAMS)] for log in counts}
     told.of_case = {log: ids[0] for log, ids in streams.items()}
-    order = [log for log, count in counts.items() for _ in range(count - 1)]
+    order = [log for log, count in counts.items() for _ in range(count - 2)]
     chance.shuffle(order)
     step = timedelta(hours=6)
-    at = (until or datetime.now(UTC)) - step * (len(order) + len(counts))
+    until = until or datetime.now(UTC)
+    at = until - step * (len(order) + len(counts))
     for log in counts:
         _tell(told, log, system_stream(told.keys[log].key.name), _created(told, log), f"origin:{told.keys[log].key.name}", at)
     for log in order:
         at += step * chance.randint(0, 1)  # a batch shares one stamp
         kind = chance.choice([fact for fact in facts_of(log) if fact.__name__ != "LogCreated"])
         _tell(told, log, chance.choice(streams[log]), filled(kind), _cause(told, log, chance), at)
+    for log in counts:  # no log is silent for long
+        _tell(told, log, streams[log][1], any_fact(log), "rest:last", until)
     return told
+
+
+def any_fact(log: str) -> Fact:
+    """Some fact of a log, every field filled."""
+    return filled(next(kind for kind in facts_of(log) if kind.__name__ != "LogCreated"))
 
 
 def _created(told: History, log: str) -> Fact:
@@ -77,8 +100,9 @@ def _created(told: History, log: str) -> Fact:
 
 def _cause(told: History, log: str, chance: random.Random) -> str:
     """A person's request, or an entry of another log that is there by now."""
-    other = chance.choice([name for name in told.rows if name != log])
-    if chance.random() < 0.5:
+    others = [name for name in told.rows if name not in {log, "projections"}]  # nobody hears what projections tells
+    if others and chance.random() < 0.5:
+        other = chance.choice(others)
         return f"{other}:{chance.randint(1, len(told.rows[other]))}"
     return f"rest:{UUID(int=chance.getrandbits(128), version=4)}"
 

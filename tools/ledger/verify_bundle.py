@@ -121,14 +121,15 @@ class BundleCheck:
             self.findings.append(Finding(Step.STATES, 0, "state", "states/SHA256SUMS does not list exactly the states"))
 
     def _check_states_of(self, log: _Log, check: LogCheck, streams: frozenset[str] | None) -> None:
+        absent = 0
         for position in range(1, len(check.digests) // 32 + 1):
             digest = check.digest(position)
             if digest in self.files.states:
                 self.named.setdefault(digest, (log.name, position))
             elif streams is None:
-                log.findings.append(Finding(Step.STATES, position, "missing", "the state of this entry is not there"))
-                break
-        absent = next((position for position in check.wanted if check.digest(position) not in self.files.states), None)
+                absent = absent or position
+        if streams is not None:
+            absent = next((position for position in check.wanted if check.digest(position) not in self.files.states), 0)
         if absent:
             reason = "the state of this entry is not there, though its stream is claimed to be complete"
             log.findings.append(Finding(Step.STATES, absent, "missing", reason))

@@ -45,14 +45,18 @@ class LogWriter:
         """Writes what is partial, and at last the checkpoint. Raises CannotWriteError if it is not of exactly these entries."""
         head = Checkpoint.read(taken_apart(note)[0])
         if (head.size, head.root) != (self._frontier.size, self._frontier.root()):
-            raise CannotWriteError(f"the rows of {head.origin} do not have the root of its checkpoint: hotline verify tells more")
+            raise CannotWriteError(f"the rows of {head.origin} do not have the root of its checkpoint")
+        self.flush()
+        write(self.folder / "checkpoint", note)
+        return head
+
+    def flush(self) -> None:
+        """Writes what is partial; nothing can be added afterwards."""
         if self._entries:
             self._write_bundle()
         for level, hashes in enumerate(self._levels):
             if hashes:
                 write(self.folder / Tile(level, self._full[level], len(hashes)).path, b"".join(hashes))
-        write(self.folder / "checkpoint", note)
-        return head
 
     def _write_bundle(self) -> None:
         tile = Tile(ENTRIES, (self.size - 1) // FULL, len(self._entries))
@@ -107,17 +111,6 @@ def new_folder(path: Path) -> Path:
         raise CannotWriteError(f"{path} is not an empty folder")
     path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def settle(folder: Path) -> None:
-    """On disk, files and folders, when it returns. Afterwards and not one by one: by then the system has written most of them."""
-    for base, _, files in os.walk(folder):
-        for name in (*files, "."):
-            descriptor = os.open(Path(base, name), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
 
 def write_tar(folder: Path, out: IO[bytes] | None = None) -> str:
