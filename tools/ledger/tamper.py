@@ -104,7 +104,8 @@ def judge(desk: Desk, attack: Attack, verifiers: list[Verifier]) -> list[list[Ce
             cells += [None] * 3
             continue
         path = desk.copy(attack, stolen=stolen)
-        for expected, more in zip(_expected(attack, stolen=stolen), ([], desk.held, ["--max-age", MAX_AGE]), strict=True):
+        readers: list[list[str]] = [[], desk.held, ["--max-age", MAX_AGE]]
+        for expected, more in zip(_expected(attack, stolen=stolen), readers, strict=True):
             arguments = ["--policy", str(desk.policy), *more, str(path)]
             cells.append([_judged(verifier, arguments, expected) for verifier in verifiers])
     return cells

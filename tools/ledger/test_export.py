@@ -28,7 +28,11 @@ KEY = SigningKey.of_seed("hotline111.example/test/evidence", bytes(range(32)))
 POLICY = Policy.read(f"log {KEY.verifier}\nquorum none\n".encode())
 MET = ClockMet(clock="plan-draft", met_at=datetime(2026, 11, 23, 2, 41, tzinfo=UTC), late=False)
 META = {"actor": "officer-7", "cause": "rest:1", "correlation": str(UUID(int=9))}
-TABLE = "CREATE TABLE IF NOT EXISTS checkpoint (size bigint, note bytea, signed_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+TABLE = """
+CREATE TABLE IF NOT EXISTS checkpoint (
+    size bigint PRIMARY KEY, note text NOT NULL, signed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+)"""  # as the signer has it
+INSERT = "INSERT INTO checkpoint (size, note) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_the_export_of_a_database_is_what_its_newest_checkpoint_signed_under_eve
     with psycopg.connect(database, autocommit=True, options=f"-c timezone={zone}") as db:
         db.execute(TABLE)
         for size in (1, 257, 290):
-            db.execute("INSERT INTO checkpoint (size, note) VALUES (%s, %s)", (size, signed_head(KEY, entries[:size])))
+            db.execute(INSERT, (size, signed_head(KEY, entries[:size]).decode()))
         head = export_database(db, tmp_path / "out")
     assert 290 == head.size
     report = verify(tmp_path / "out", Asked(POLICY))

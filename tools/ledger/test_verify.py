@@ -9,6 +9,7 @@ import tarfile
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from chassis.ledger.checkpoint import Checkpoint
+from chassis.ledger.entry import entry
 from chassis.ledger.note import SigningKey
 from chassis.ledger.policy import Policy
 from chassis.ledger.proof import Proof
@@ -25,7 +27,7 @@ from tools.ledger.bundle import LogToShow, write_bundle
 from tools.ledger.findings import Held
 from tools.ledger.hands import Hands
 from tools.ledger.layout import sums_of
-from tools.ledger.sample import History, history
+from tools.ledger.sample import History, history, signed_head
 from tools.ledger.verify import Asked, WrongCallError, held_of, policy_of, verify
 from tools.ledger.writing import CannotWriteError, LogWriter, StateWriter
 
@@ -62,8 +64,8 @@ def bundle(original, tmp_path) -> Path:
 @pytest.fixture
 def export(tmp_path) -> Path:
     writer, states = LogWriter(tmp_path / "export"), StateWriter(tmp_path / "export")
-    for entry, row in zip(TOLD.entries("cases"), TOLD.rows["cases"], strict=True):
-        writer.add(entry)
+    for one, row in zip(TOLD.entries("cases"), TOLD.rows["cases"], strict=True):
+        writer.add(one)
         states.add(row.state)
     states.finish()
     writer.finish(TOLD.note("cases"))
@@ -477,6 +479,31 @@ def test_the_policy_inside_a_bundle_is_not_the_readers(bundle, tmp_path):
     )
     result = hotline(bundle, "--policy", own)
     assert f"FAIL signature {CASES} - " in result.stdout
+
+
+def test_nobody_waits_at_a_pipe(tmp_path, policy):
+    os.mkfifo(tmp_path / "pipe")
+    assert 2 == hotline(tmp_path / "pipe", "--policy", policy).exit_code
+
+
+def test_what_the_recipe_gives_to_try_is_what_this_code_computes():
+    page = (Path(__file__).parents[2] / "docs" / "recipe-verifier.md").read_text(encoding="utf-8")
+    key = SigningKey.of_seed("hotline111.example/test/cases", bytes(range(32)))
+    rows = [row_for(n) for n in (1, 2, 3)]
+    assert key.verifier in page
+    assert rows[0].decode() in page
+    assert signed_head(key, rows).decode() in page
+
+
+def row_for(n):
+    return entry(
+        "hotline111.example/test/cases", n, UNTIL, UUID("00000000-0000-4000-8000-000000000001"), n, "cases.CaseOpened", b"{}"
+    )
+
+
+def test_a_head_of_a_log_that_is_not_here_is_not_silently_left_aside(export):
+    other = Held(POLICY.opened(TOLD.note("intake")).checkpoint, "the held checkpoint")
+    assert "compared with nothing" in verify(export, asked(held=[other])).remarks[0]
 
 
 def test_a_held_head_that_is_not_genuine_is_a_finding(bundle, policy, tmp_path):

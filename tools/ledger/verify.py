@@ -4,6 +4,7 @@ The steps stand in `docs/recipe-verifier.md`, from which anybody can write anoth
 """
 
 import time
+from concurrent.futures import BrokenExecutor
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -51,6 +52,8 @@ def verify(path: Path, asked: Asked, state: Path | None = None, progress: Progre
 
     state: the bytes that a receipt's entry stands for. Raises WrongCallError if there is nothing at `path`.
     """
+    if not (path.is_dir() or path.is_file()):
+        raise WrongCallError("there is no file and no folder of this name")
     try:
         if path.is_dir() or not _is_text(path):
             with Hands() as hands:
@@ -61,6 +64,10 @@ def verify(path: Path, asked: Asked, state: Path | None = None, progress: Progre
         return Report([Line("", Finding.of(Step.CONTAINER, problem))])
     except OSError as problem:
         raise WrongCallError(f"it cannot be read ({type(problem).__name__})") from None
+    except BrokenExecutor:
+        raise WrongCallError(
+            "a process that helped was ended from outside, perhaps for want of memory: --most takes less"
+        ) from None
 
 
 def plain_hashing(count: int) -> float:

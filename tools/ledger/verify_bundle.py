@@ -19,6 +19,7 @@ from tools.ledger.verify_states import STATES, Shown, judge
 
 AHEAD = timedelta(minutes=5)
 """By how much a stamp may be later than the reader's own clock."""
+FAR = 253_402_300_799  # the last second that a date can have
 Progress = Callable[[str, int, int], None]
 """What is being read, how much of it was, how much there is."""
 
@@ -75,6 +76,8 @@ class BundleCheck:
         if self.findings:
             self.report.lines.append(Line("", min(self.findings)))
         self.report.remarks += claims.remarks
+        if any(head.origin not in claims.origins.values() for head, _ in self.asked.held):
+            self.report.remarks.append("a held head is of a log that is not here: it was compared with nothing")
         self.report.read += sum(log.check.read for log in self.logs.values() if log.check)
         return self.report
 
@@ -190,9 +193,11 @@ def too_old(opened: Opened, newest: datetime | None, asked: Asked) -> Finding | 
     if asked.max_age is None:
         return None
     if opened.witnessed_at is not None:
-        newest = datetime.fromtimestamp(opened.witnessed_at, UTC)
+        newest = datetime.fromtimestamp(min(opened.witnessed_at, FAR), UTC)
     if newest is None:
         return Finding(Step.AGE, 0, "stale", "a checkpoint has no time, and no witness says when it was seen: it may be old")
+    if newest > asked.now + AHEAD:
+        return Finding(Step.AGE, 0, "stale", "the time that it is judged by lies in the future")
     if asked.now - newest > asked.max_age:
         return Finding(Step.AGE, 0, "stale", f"nothing is newer than {newest.isoformat(timespec='seconds')}")
     return None
