@@ -1,0 +1,203 @@
+"""A bundle, or the export of one log: its logs, its states, and what holds between them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from chassis.ledger import note
+from chassis.ledger.entry import log_of
+from chassis.ledger.errors import LedgerError
+from chassis.ledger.policy import Opened, Policy
+from tools.ledger.files import Files
+from tools.ledger.findings import Finding, Held, Line, Report, Step
+from tools.ledger.hands import Hands
+from tools.ledger.layout import Claims, claims_of, sums_are_those_of
+from tools.ledger.verify_entries import see
+from tools.ledger.verify_log import CHECKPOINT, NOTES, LogCheck
+from tools.ledger.verify_states import STATES, Shown, judge
+
+AHEAD = timedelta(minutes=5)
+"""By how much a stamp may be later than the reader's own clock."""
+FAR = 253_402_300_799  # the last second that a date can have
+Progress = Callable[[str, int, int], None]
+"""What is being read, how much of it was, how much there is."""
+
+
+@dataclass
+class Asked:
+    """What a reader brings: his own policy, heads he holds, the case he asked for, how old the newest entry may be."""
+
+    policy: Policy
+    held: list[Held] = field(default_factory=list)
+    case: str = ""
+    max_age: timedelta | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    most: int = 3_000_000
+    """Entries of one log, and files, that are looked at: this is what bounds memory."""
+
+
+@dataclass
+class _Log:
+    """One log of the bundle while it is being checked. `check` is missing where its checkpoint could not be believed."""
+
+    name: str
+    origin: str
+    findings: list[Finding] = field(default_factory=list)
+    opened: Opened | None = None
+    check: LogCheck | None = None
+
+    def line(self) -> Line:
+        finding = min([*self.findings, *(self.check.findings if self.check else ())], default=None)
+        return Line(self.origin, finding, self.opened.checkpoint if self.opened else None)
+
+
+class BundleCheck:
+    """The steps over all logs, in order; whatever is wrong is a finding of a log, or of the whole."""
+
+    def __init__(self, files: Files, asked: Asked, hands: Hands, progress: Progress) -> None:
+        self.files, self.asked, self.hands, self.progress = files, asked, hands, progress
+        self.findings: list[Finding] = []
+        self.logs: dict[str, _Log] = {}
+        self.named: dict[bytes, tuple[str, int]] = {}
+        self.report = Report()
+
+    def run(self) -> Report:
+        """Raises LedgerError for what is no bundle at all."""
+        claims = claims_of(self.files, self.asked.policy)
+        for name, files in claims.logs.items():
+            self._check_log(name, files, claims)
+        self._check_states_are_there(claims)
+        self._check_case(claims)
+        self._judge_states(claims)
+        for log in self.logs.values():
+            self._check_age(log)
+        self.report.lines = [log.line() for log in self.logs.values()]
+        if self.findings:
+            self.report.lines.append(Line("", min(self.findings)))
+        self.report.remarks += claims.remarks
+        if any(head.origin not in claims.origins.values() for head, _ in self.asked.held):
+            self.report.remarks.append("a held head is of a log that is not here: it was compared with nothing")
+        self.report.read += sum(log.check.read for log in self.logs.values() if log.check)
+        return self.report
+
+    # -- each log --------------------------------------------------------------------------------------------------------------
+
+    def _check_log(self, name: str, files: Files, claims: Claims) -> None:
+        log = self.logs[name] = _Log(name, claims.origins[name])
+        try:
+            log.opened = self.asked.policy.opened(files.read(CHECKPOINT, note.LARGEST), log.origin)
+            head = log.opened.checkpoint
+            if head.size != claims.sizes.get(name, head.size):
+                raise LedgerError("checkpoint", "the checkpoint is not of the size that the instant claims")
+            if head.size > self.asked.most:
+                raise LedgerError("malformed", f"more than {self.asked.most} entries; the option --most takes more")
+            held = [one for one in self.asked.held if one.checkpoint.origin == log.origin]
+            held += self._archived(files, log.origin)
+        except LedgerError as problem:
+            log.findings.append(Finding.of(Step.NOTE, problem))
+            return
+        log.check = LogCheck(files, head, held, claims.streams.get(name) or frozenset())
+        for count in log.check.run(lambda runs: self.hands.map(see, runs)):
+            self.progress(name, count, head.size)
+
+    def _archived(self, files: Files, origin: str) -> Iterator[Held]:
+        """The notes in `checkpoints/`, each named by its size. Raises LedgerError."""
+        for name in files.names:
+            if name.startswith(NOTES):
+                head = self.asked.policy.opened(files.read(name, note.LARGEST), origin).checkpoint
+                if name != f"{NOTES}{head.size}":
+                    raise LedgerError("checkpoint", "an archived checkpoint is not of the size that its name says")
+                yield Held(head, "the archived checkpoint")
+
+    # -- states ----------------------------------------------------------------------------------------------------------------
+
+    def _check_states_are_there(self, claims: Claims) -> None:
+        """Every state of a listed stream is shown, and every shown state is some entry's."""
+        for log in self.logs.values():
+            if log.check:
+                self._check_states_of(log, log.check, claims.streams.get(log.name, frozenset()))
+        whole = all(log.check and len(log.check.digests) == 32 * log.check.checkpoint.size for log in self.logs.values())
+        if whole and any(digest not in self.named for digest in self.files.states):
+            self.findings.append(Finding(Step.STATES, 0, "extra", "there is a state that no entry names"))
+        if not sums_are_those_of(self.files):
+            self.findings.append(Finding(Step.STATES, 0, "state", "states/SHA256SUMS does not list exactly the states"))
+
+    def _check_states_of(self, log: _Log, check: LogCheck, streams: frozenset[str] | None) -> None:
+        absent = 0
+        for position in range(1, len(check.digests) // 32 + 1):
+            digest = check.digest(position)
+            if digest in self.files.states:
+                self.named.setdefault(digest, (log.name, position))
+            elif streams is None:
+                absent = absent or position
+        if streams is not None:
+            absent = next((position for position in check.wanted if check.digest(position) not in self.files.states), 0)
+        if absent:
+            reason = "the state of this entry is not there, though its stream is claimed to be complete"
+            log.findings.append(Finding(Step.STATES, absent, "missing", reason))
+        if any(stream not in check.versions for stream in streams or ()):
+            log.findings.append(Finding(Step.STATES, 0, "missing", "a stream that is claimed to be complete has no entry"))
+
+    def _check_case(self, claims: Claims) -> None:
+        if not self.asked.case:
+            return
+        listed, log = claims.streams.get("cases", frozenset()), self.logs.get("cases")
+        claimed = "cases" in claims.streams and (listed is None or self.asked.case in listed)
+        if not claimed or not log or (log.check and self.asked.case not in log.check.versions):
+            self.findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
+
+    def _judge_states(self, claims: Claims) -> None:
+        shown = iter([Shown(digest, place) for digest, place in self.files.states.items() if digest in self.named])
+        runs = iter(lambda: list(islice(shown, STATES)), [])
+        count = 0
+        for judged in self.hands.map(judge, runs):
+            for digest, code, reason in judged.wrong:
+                log, position = self.named[digest]
+                step = Step.STATES if code == "state" else Step.INSTANT
+                self.logs[log].findings.append(Finding(step, position, code, reason))
+            for digest, log, position in judged.causes:
+                self._check_cause(self.named[digest], log, position, claims)
+            self.report.read += judged.read
+            count += STATES
+            self.progress("states", min(count, len(self.named)), len(self.named))
+
+    def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
+        """An instant is causally closed: what is shown was caused by what is at least covered."""
+        own, at = of
+        known = {log_of(origin) for origin in self.asked.policy.logs}
+        if log == own:
+            closed = position < at
+        elif log in claims.sizes:
+            closed = position <= claims.sizes[log]
+        else:
+            closed = log not in known or claims.single
+        if not closed:
+            reason = f"it was caused by entry {position} of {log}, which the instant does not cover"
+            self.logs[own].findings.append(Finding(Step.INSTANT, at, "cause", reason))
+
+    # -- age -------------------------------------------------------------------------------------------------------------------
+
+    def _check_age(self, log: _Log) -> None:
+        if not log.check or not log.check.newest or not log.opened:
+            return
+        newest = datetime.fromisoformat(log.check.newest)
+        if newest > self.asked.now + AHEAD:
+            log.findings.append(Finding(Step.AGE, log.check.checkpoint.size, "stale", "the newest entry is stamped in the future"))
+        if finding := too_old(log.opened, newest, self.asked):
+            log.findings.append(finding)
+
+
+def too_old(opened: Opened, newest: datetime | None, asked: Asked) -> Finding | None:
+    """Whether a head is older than the reader takes. With witnesses their word counts, else the newest stamp."""
+    if asked.max_age is None:
+        return None
+    if opened.witnessed_at is not None:
+        newest = datetime.fromtimestamp(min(opened.witnessed_at, FAR), UTC)
+    if newest is None:
+        return Finding(Step.AGE, 0, "stale", "a checkpoint has no time, and no witness says when it was seen: it may be old")
+    if newest > asked.now + AHEAD:
+        return Finding(Step.AGE, 0, "stale", "the time that it is judged by lies in the future")
+    if asked.now - newest > asked.max_age:
+        return Finding(Step.AGE, 0, "stale", f"nothing is newer than {newest.isoformat(timespec='seconds')}")
+    return None

@@ -1,0 +1,57 @@
+"""Whether states are what their names say, and what they name as their causes."""
+
+import json
+import re
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from chassis.ledger.errors import LedgerError
+from tools.ledger.files import Place
+
+LARGEST = 4 * 1024 * 1024
+"""Bytes of a state that is looked at. A command's body has at most 1,000,000; it may double when sealed."""
+STATES = 2_000
+"""States of one run."""
+_CAUSE = re.compile(r"([a-z]{1,40}):([1-9][0-9]{0,18})")
+
+
+class Shown(NamedTuple):
+    digest: bytes
+    place: Place
+
+
+class Judged(NamedTuple):
+    """wrong: (digest, code, reason); causes: (digest, log, position) of those that name an entry of a log."""
+
+    wrong: list[tuple[bytes, str, str]]
+    causes: list[tuple[bytes, str, int]]
+    read: int
+
+
+def judge(states: list[Shown]) -> Judged:
+    """Reads the states of one run."""
+    wrong: list[tuple[bytes, str, str]] = []
+    causes: list[tuple[bytes, str, int]] = []
+    for digest, place in states:
+        try:
+            raw = place.read(LARGEST)
+            if sha256(raw).digest() != digest:
+                raise LedgerError("state", "the content of a state has not the SHA-256 that its entry names")
+            if found := _cause(raw):
+                causes.append((digest, *found))
+        except LedgerError as problem:
+            wrong.append((digest, "state" if problem.code == "malformed" else problem.code, problem.reason))
+        except OSError as problem:
+            wrong.append((digest, "state", f"a state cannot be read ({type(problem).__name__})"))
+    return Judged(wrong, causes, sum(place.size for _, place in states))
+
+
+def _cause(raw: bytes) -> tuple[str, int] | None:
+    """Raises LedgerError `cause` for bytes that are no state: what caused it cannot be known."""
+    try:
+        state: Any = json.loads(raw)
+        cause = state.get("meta", {}).get("cause", "")
+        found = _CAUSE.fullmatch(cause)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise LedgerError("cause", "a state is not the envelope of a fact, so its cause cannot be read") from None
+    return (found[1], int(found[2])) if found else None

@@ -1,0 +1,114 @@
+"""`hotline verify`, `export`: the log as evidence, for those who do not trust the line."""
+
+import json
+import re
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chassis.ledger.errors import LedgerError
+from deploy.local.stack import HOME
+from tools.ledger import verify as verifier
+from tools.ledger.findings import Finding, Line, Report, Step
+from tools.ledger.verify import Asked, WrongCallError
+from tools.ledger.writing import CannotWriteError
+
+app = typer.Typer()
+_AGE = re.compile(r"([0-9]{1,6})([smhd])")
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@app.command("verify")
+def verify_command(
+    path: Annotated[Path, typer.Argument(help="a bundle (folder or plain tar), an exported log, a receipt or a checkpoint")],
+    policy: Annotated[Path, typer.Option("--policy", help="your own policy, not the one inside the bundle")],
+    *,
+    held: Annotated[
+        list[Path] | None, typer.Option("--held", help="a checkpoint or receipt that you kept; may be repeated")
+    ] = None,
+    case: Annotated[str, typer.Option("--case", help="the case that you asked for")] = "",
+    max_age: Annotated[str, typer.Option("--max-age", help="how old the newest entry may be: 30m, 36h, 7d")] = "",
+    state: Annotated[Path | None, typer.Option("--state", help="with a receipt: the bytes that its entry stands for")] = None,
+    most: Annotated[int, typer.Option("--most", help="entries of a log, and files, that are looked at")] = Asked.most,
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON object a line")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, no times")] = False,
+) -> None:
+    """Verify evidence offline. Ends with 0 if it is clean, 1 if something is wrong, 2 if it cannot be asked."""
+    began = time.perf_counter()
+    try:
+        asked = Asked(verifier.policy_of(policy), case=case.lower(), max_age=_age(max_age), most=most)
+        report = _held(held or [], asked) or verifier.verify(path, asked, state, _Progress(quiet=quiet))
+    except WrongCallError as why:
+        typer.echo(str(why), err=True)
+        raise typer.Exit(2) from None
+    for line in report.lines:
+        typer.echo(json.dumps(line.as_data()) if as_json else str(line))
+    if not quiet:
+        for remark in report.remarks:
+            typer.echo(f"note: {remark}", err=True)
+        _tell_time(report, time.perf_counter() - began)
+    raise typer.Exit(0 if report.clean else 1)
+
+
+@app.command("export")
+def export_command(
+    out: Annotated[Path, typer.Argument(help="a new folder")],
+    log: Annotated[str, typer.Option("--log", help="which log of the running stack")],
+    home: Annotated[Path, typer.Option("--home", help="the folder of the stack", show_default=False)] = HOME,
+) -> None:
+    """Write a log up to its newest checkpoint as a folder for any tool that reads tiled logs. Ends with 2 if it cannot."""
+    from tools.ledger import export  # noqa: PLC0415  # the database's client takes a moment; verifying needs none
+    from tools.recovery.parked import services_named  # noqa: PLC0415
+    from tools.recovery.running import CannotAsk, Running  # noqa: PLC0415
+    from tools.recovery_commands import asking  # noqa: PLC0415
+
+    progress = _Progress(quiet=False)
+    with asking():
+        (name,) = services_named(log)
+        try:
+            with Running.of(home).connect(name) as db:
+                head = export.export_database(db, out, lambda done, total: progress(name, done, total))
+        except (CannotWriteError, OSError) as why:
+            raise CannotAsk(str(why)) from None
+    typer.echo(f"{head.origin}: entries 1 to {head.size} lie in {out}")
+
+
+def _held(paths: list[Path], asked: Asked) -> Report | None:
+    """Reads the heads that the reader holds; a report if one of them is not genuine."""
+    for path in paths:
+        try:
+            asked.held.append(verifier.held_of(path, asked.policy))
+        except LedgerError as problem:
+            reason = f"held head {len(asked.held) + 1}: {problem.reason}"
+            return Report([Line("", Finding(Step.HELD, 0, problem.code, reason))])
+    return None
+
+
+def _age(text: str) -> timedelta | None:
+    if not text:
+        return None
+    if not (found := _AGE.fullmatch(text)):
+        raise WrongCallError("an age is a number and s, m, h or d: 36h")
+    return timedelta(seconds=int(found[1]) * _UNIT[found[2]])
+
+
+def _tell_time(report: Report, seconds: float) -> None:
+    plain = verifier.plain_hashing(report.read)
+    ratio = f", {seconds / plain:.0f} times plain SHA-256 of as many bytes ({plain:.3f} s)" if report.read > 1 << 20 else ""
+    typer.echo(f"time {seconds:.2f} s for {report.read:,} bytes{ratio}", err=True)
+
+
+class _Progress:
+    """A line on standard error once a second, from the second second on."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._last = quiet, time.monotonic()
+
+    def __call__(self, what: str, count: int, total: int) -> None:
+        if not self._quiet and time.monotonic() - self._last > 1:
+            self._last = time.monotonic()
+            print(f"{what}: {count:,} of {total:,}", file=sys.stderr, flush=True)
