@@ -89,7 +89,7 @@ func (c *check) many(files *catalog) {
 		if problem != nil {
 			l.note(problem)
 		} else if l.open() {
-			if size := told.at[name]; size != l.head.Size {
+			if size := told.at[name]; size != l.head.Size && l.head.Origin == l.origin {
 				l.note(found(stepNote, BadNote, 0, "the instant says size %d, the checkpoint %d", size, l.head.Size))
 			}
 			l.run()

@@ -96,7 +96,10 @@ func readAll(from io.Reader, limit int64, into []byte) ([]byte, error) {
 }
 
 type tarball struct {
-	file *os.File
+	file interface {
+		io.ReadSeeker
+		io.ReaderAt
+	}
 	size int64
 }
 
@@ -166,7 +169,7 @@ func (t tarball) nothingAfter(place *skipper) error {
 
 // skipper reads a file in large pieces and knows its place; tar skips contents by seeking in it.
 type skipper struct {
-	file   *os.File
+	file   io.ReadSeeker
 	buffer *bufio.Reader
 	at     int64
 }
