@@ -1,0 +1,191 @@
+package verify
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json/jsontext"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxState bounds a state in bytes; the line refuses bodies long before.
+const maxState = 16 << 20
+
+// verdict on the bytes of a state, whoever names it.
+type verdict uint8
+
+const (
+	sound verdict = iota
+	altered
+	oversized
+	unreadable
+	noJSON
+	early
+)
+
+func (v verdict) finding(position int64) *Finding {
+	switch v {
+	case altered:
+		return found(stepStates, BadState, position, "the bytes of the state are not those of its name")
+	case oversized:
+		return found(stepStates, BadState, position, "the state is longer than %d bytes", maxState)
+	case unreadable:
+		return found(stepStates, BadState, position, "the state cannot be read")
+	case noJSON:
+		return found(stepCause, BadCause, position, "the state is no JSON object of one meaning, so nobody can tell its cause")
+	case early:
+		return found(stepCause, BadCause, position, "the cause of this entry lies after the instant")
+	}
+	return nil
+}
+
+// instant is the size of each log by its short name.
+type instant map[string]int64
+
+// states judges every state, on every core.
+func (c *check) states(from *catalog, at instant) []verdict {
+	verdicts := make([]verdict, len(from.digests))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range workers() {
+		all.Go(func() {
+			const batch = 64
+			var raw []byte
+			for {
+				begin := int(next.Add(batch)) - batch
+				for i := begin; i < min(begin+batch, len(verdicts)); i++ {
+					raw, verdicts[i] = c.judge(from, i, at, raw)
+				}
+				if begin+batch >= len(verdicts) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return verdicts
+}
+
+func (c *check) judge(from *catalog, i int, at instant, into []byte) (raw []byte, v verdict) {
+	defer func() {
+		if recover() != nil {
+			v = unreadable // a bug that hostile bytes met; the entry that names them says where
+		}
+	}()
+	raw, err := from.read(stateName(from.digests[i]), from.places[i], maxState, into[:0])
+	if errors.Is(err, errTooLong) {
+		return raw, oversized
+	} else if err != nil {
+		return raw, unreadable
+	}
+	c.Progress.States.Add(1)
+	c.Progress.Bytes.Add(int64(len(raw)))
+	if digest(sha256.Sum256(raw)) != from.digests[i] {
+		return raw, altered
+	}
+	cause, err := causeOf(raw)
+	if err != nil {
+		return raw, noJSON
+	}
+	if !at.includes(cause) {
+		return raw, early
+	}
+	return raw, sound
+}
+
+// includes tells whether a cause lies in the instant. Only <log>:<position> names a place; other causes, as rest:… or a channel's
+// message, come from outside.
+func (at instant) includes(cause string) bool {
+	log, text, _ := strings.Cut(cause, ":")
+	size, ok := at[log]
+	if !ok {
+		return true
+	}
+	position, err := decimal(text)
+	return err == nil && position <= size
+}
+
+// causeOf reads meta.cause of a state; "" where it has none. An error for bytes that are no JSON object, or name a member twice.
+func causeOf(state []byte) (cause string, err error) {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(state), jsontext.AllowInvalidUTF8(true))
+	err = members(decoder, func(name string) error {
+		if name != "meta" || decoder.PeekKind() != '{' {
+			return decoder.SkipValue()
+		}
+		return members(decoder, func(name string) error {
+			if name != "cause" || decoder.PeekKind() != '"' {
+				return decoder.SkipValue()
+			}
+			value, err := decoder.ReadToken()
+			if err == nil {
+				cause = value.String()
+			}
+			return err
+		})
+	})
+	if err == nil {
+		if _, end := decoder.ReadToken(); !errors.Is(end, io.EOF) {
+			err = errors.New("more than one value")
+		}
+	}
+	return cause, err
+}
+
+func members(decoder *jsontext.Decoder, value func(name string) error) error {
+	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
+		return errors.Join(err, errors.New("no object"))
+	}
+	for decoder.PeekKind() != '}' {
+		name, err := decoder.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := value(name.String()); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.ReadToken()
+	return err
+}
+
+// sums checks states/SHA256SUMS, which is for sha256sum and no evidence: it lists the states that are there, each once.
+func (c *check) sums(from *catalog) *Finding {
+	at, ok := from.single[sumsFile]
+	if !ok {
+		return nil
+	}
+	wrong := found(stepStates, BadState, 0, "%s does not list exactly the states that are there", sumsFile)
+	const line = 64 + 2 + 64 + 1
+	raw, err := from.read(sumsFile, at, line*int64(len(from.digests)), nil)
+	if err != nil || len(raw) != line*len(from.digests) {
+		return wrong
+	}
+	before := ""
+	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
+		sum, name, _ := strings.Cut(lines.Text(), "  ")
+		state, ok := parseDigest(name)
+		if _, isShown := from.states[state]; !ok || !isShown || sum != name || name <= before {
+			return wrong
+		}
+		before = name
+	}
+	return nil
+}
+
+// orphans are states that no entry names: nothing vouches for them.
+func orphans(from *catalog, named []bool) *Finding {
+	for i, is := range named {
+		if !is {
+			return found(stepStates, Extra, 0, "no entry names the state %s", hex.EncodeToString(from.digests[i][:]))
+		}
+	}
+	return nil
+}
+
+func formatted(n int64) string { return strconv.FormatInt(n, 10) }
