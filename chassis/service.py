@@ -177,9 +177,10 @@ class Service:
         stream = system_stream(origin)
         if self.created and not await self.parts.log.events(stream, limit=1):
             fact = self.created.model_validate({"origin": origin, "entry_format": "v1"})
-            meta = {"actor": "policy:birth", "as": "system", "cause": f"origin:{origin}", "correlation": str(stream)}
-            event = FactMapper().to_stored_event(Recorded(stream, 1, fact, meta))
-            await self.parts.log.append([event], uuid5(stream, "birth"))
+            command = uuid5(stream, "birth")
+            meta = {"command": str(command), "actor": "policy:birth", "as": "system", "cause": f"origin:{origin}"}
+            event = FactMapper().to_stored_event(Recorded(stream, 1, fact, {**meta, "correlation": str(stream)}))
+            await self.parts.log.append([event], command)
         up()
 
     def _observe(self, app: FastAPI) -> None:

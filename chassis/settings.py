@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "H111_"
@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     kafka: str
     rules: Literal["law", "demo"] = "law"
     clock_file: Path | None = None
+    heartbeat_seconds: PositiveInt = 600
+    """A log that was idle for so long says so, so that silence and being cut off can be told apart."""
     oidc_issuer: str
     oidc_audience: str = "hotline111-api"
     roles_file: Path

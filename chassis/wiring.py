@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+from chassis.about_itself import heartbeat
 from chassis.clocks import clock_handlers, timer
 from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
@@ -48,7 +49,7 @@ def loops_of(
     follows: Handlers | None = None,
     decided: Handlers | None = None,
 ) -> dict[str, Loop]:
-    """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
+    """relay tells the log, heartbeat breaks its silence, clocks and timer keep its due times, hearing reacts to other logs.
 
     copies: small tables filled from what is heard. follows: small tables filled from the service's own log. decided: who obeys what
     is decided about parked facts, where that is not what hears here.
@@ -60,13 +61,16 @@ def loops_of(
     def tell(up: Callable[[], None]) -> Awaitable[None]:
         return relay(parts.log, parts.settings.kafka, up)
 
+    def beat(up: Callable[[], None]) -> Awaitable[None]:
+        return heartbeat(parts.log, parts.settings.origin(parts.name), parts.settings.heartbeat_seconds, up)
+
     def keep_time(up: Callable[[], None]) -> Awaitable[None]:
         return timer(parts.pool, commands, up)
 
     def retry(up: Callable[[], None]) -> Awaitable[None]:
         return retries(parts.pool, ears.again, up)
 
-    loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
+    loops: dict[str, Loop] = {"relay": tell, "heartbeat": beat, "clocks": clocks.run, "timer": keep_time}
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
