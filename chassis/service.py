@@ -29,7 +29,7 @@ from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import not_ahead
-from chassis.settings import Settings, key_from
+from chassis.settings import Settings, fit_for, key_from
 from chassis.timing import Time
 from chassis.transient import TRANSIENT, StoreGone, pauses
 from contracts.ids import system_stream
@@ -233,6 +233,7 @@ async def _only_worker(parts: Parts) -> AsyncIterator[None]:
 
 def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Service]) -> None:
     """Run one process of a service."""
+    fit_for(role, settings)
     telemetry.set_up(name, role, settings.log_level, settings.traces)
     failpoints.use(settings.failpoints)
 
