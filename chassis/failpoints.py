@@ -20,6 +20,8 @@ PLACES: Mapping[str, str] = {
     "relay.before-send": "rows read, none told",
     "relay.mid-batch": "all but the last part of the rows acknowledged by the broker",
     "relay.after-send": "acknowledged by the broker, not noted here",
+    "signer.after-file": "a checkpoint is signed and in the file, not in the table",
+    "signer.after-table": "a checkpoint is in file and table, the topic does not tell it",
     "hearing.before-reaction": "a fact is heard, nothing done",
     "hearing.after-reaction": "the effect is durable, the place is not moved",
     "hearing.after-heard": "the place is moved, the broker does not know",

@@ -46,7 +46,14 @@ class Told:
     states: frozenset[bytes] = frozenset()
 
 
-async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
+@dataclass(slots=True)
+class Acknowledged:
+    """The last position that the relay of this process knows to be in the topic; 0 while it knows nothing."""
+
+    position: int = 0
+
+
+async def relay(log: Log, kafka: str, up: Callable[[], None], acknowledged: Acknowledged | None = None) -> None:
     """Runs until cancelled; calls `up` once it works. Raises a transient error to be started again, TopicAheadError to end all."""
     topic = TopicPartition(topic_of(log.name), 0)
     async with contextlib.AsyncExitStack() as stack:
@@ -59,7 +66,7 @@ async def relay(log: Log, kafka: str, up: Callable[[], None]) -> None:
         )
         stack.push_async_callback(_stop, producer)  # even if starting fails: it holds connections already
         await producer.start()
-        await _Teller(log, topic, reader, producer).tell(lies, up)
+        await _Teller(log, topic, reader, producer, acknowledged or Acknowledged()).tell(lies, up)
 
 
 async def not_ahead(log: Log, kafka: str) -> None:
@@ -102,11 +109,13 @@ class _Teller:
     topic: TopicPartition
     reader: AIOKafkaConsumer
     producer: AIOKafkaProducer
+    acknowledged: Acknowledged
 
     async def tell(self, lies: Told, up: Callable[[], None]) -> None:
         """Everything behind what the topic tells, then what comes."""
         up()
         position, end, rows = lies.last, lies.end, await self.log.after(lies.last, BATCH)
+        self.acknowledged.position = position
         asked = time.monotonic()
         while True:
             if rows:
@@ -115,6 +124,7 @@ class _Teller:
                 told.set(position, {"log": self.log.name})
                 if offset != end - 1:
                     raise SomebodyElseWrote
+                self.acknowledged.position = position
                 rows = following
             elif time.monotonic() - asked > ASK_EVERY:  # an idle producer notices neither that the broker is gone nor who writes
                 if await _ends(self.topic, self.reader) != (lies.begin, end):

@@ -29,7 +29,7 @@ from chassis.log import Log
 from chassis.loop import on_its_loop
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import not_ahead
-from chassis.settings import Settings, key_from
+from chassis.settings import Settings, fit_for, key_from
 from chassis.timing import Time
 from chassis.transient import TRANSIENT, StoreGone, pauses
 from contracts.ids import system_stream
@@ -177,9 +177,10 @@ class Service:
         stream = system_stream(origin)
         if self.created and not await self.parts.log.events(stream, limit=1):
             fact = self.created.model_validate({"origin": origin, "entry_format": "v1"})
-            meta = {"actor": "policy:birth", "as": "system", "cause": f"origin:{origin}", "correlation": str(stream)}
-            event = FactMapper().to_stored_event(Recorded(stream, 1, fact, meta))
-            await self.parts.log.append([event], uuid5(stream, "birth"))
+            command = uuid5(stream, "birth")
+            meta = {"command": str(command), "actor": "policy:birth", "as": "system", "cause": f"origin:{origin}"}
+            event = FactMapper().to_stored_event(Recorded(stream, 1, fact, {**meta, "correlation": str(stream)}))
+            await self.parts.log.append([event], command)
         up()
 
     def _observe(self, app: FastAPI) -> None:
@@ -232,6 +233,7 @@ async def _only_worker(parts: Parts) -> AsyncIterator[None]:
 
 def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Service]) -> None:
     """Run one process of a service."""
+    fit_for(role, settings)
     telemetry.set_up(name, role, settings.log_level, settings.traces)
     failpoints.use(settings.failpoints)
 

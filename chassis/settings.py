@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "H111_"
@@ -27,6 +27,13 @@ class Settings(BaseSettings):
     kafka: str
     rules: Literal["law", "demo"] = "law"
     clock_file: Path | None = None
+    signing_key_file: Path | None = None
+    next_signing_key_file: Path | None = None
+    """While one key takes over from another both sign."""
+    checkpoint_folder: Path | None = None
+    """Where the worker keeps its newest checkpoint: not on the volume of the database, which may be restored to an older state."""
+    heartbeat_seconds: PositiveInt = 600
+    """A log that was idle for so long says so, so that silence and being cut off can be told apart."""
     oidc_issuer: str
     oidc_audience: str = "hotline111-api"
     roles_file: Path
@@ -63,6 +70,15 @@ def settings_from_environment() -> Settings:
     if settings.environment == "prod" and settings.failpoints is not None:
         raise SystemExit("H111_FAILPOINTS says where a test stack dies; production does not: unset it")
     return settings
+
+
+def fit_for(role: str, settings: Settings) -> None:
+    """Raises SystemExit if a process of this role lacks what it needs, or has what it must not have."""
+    keys = (settings.signing_key_file, settings.next_signing_key_file)
+    if role == "api" and any(keys):
+        raise SystemExit("only the worker signs: unset H111_SIGNING_KEY_FILE and H111_NEXT_SIGNING_KEY_FILE for the API")
+    if role != "api" and not (keys[0] and settings.checkpoint_folder):
+        raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
 
 
 def key_from(file: Path) -> bytes:

@@ -4,17 +4,20 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+from chassis.about_itself import heartbeat
 from chassis.clocks import clock_handlers, timer
 from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
+from chassis.ledger.note import SigningKey
 from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
-from chassis.relay import relay
+from chassis.relay import Acknowledged, relay
 from chassis.service import Loop, Parts
 from chassis.settings import key_from
+from chassis.signer import Signer
 from chassis.web import Api, new_app
 from contracts.kernel import Fact
 
@@ -48,7 +51,8 @@ def loops_of(
     follows: Handlers | None = None,
     decided: Handlers | None = None,
 ) -> dict[str, Loop]:
-    """relay tells the log, clocks and timer keep its due times, hearing reacts to other logs.
+    """relay tells the log, signer signs what was told, heartbeat breaks a silence, clocks and timer keep due times, hearing reacts
+    to other logs.
 
     copies: small tables filled from what is heard. follows: small tables filled from the service's own log. decided: who obeys what
     is decided about parked facts, where that is not what hears here.
@@ -57,8 +61,13 @@ def loops_of(
     clocks = Follower("clocks", parts.log, parts.pool, {**clock_handlers(contracts), **obeys})
     ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
 
+    acknowledged = Acknowledged()
+
     def tell(up: Callable[[], None]) -> Awaitable[None]:
-        return relay(parts.log, parts.settings.kafka, up)
+        return relay(parts.log, parts.settings.kafka, up, acknowledged)
+
+    def beat(up: Callable[[], None]) -> Awaitable[None]:
+        return heartbeat(parts.log, parts.settings.origin(parts.name), parts.settings.heartbeat_seconds, up)
 
     def keep_time(up: Callable[[], None]) -> Awaitable[None]:
         return timer(parts.pool, commands, up)
@@ -66,9 +75,36 @@ def loops_of(
     def retry(up: Callable[[], None]) -> Awaitable[None]:
         return retries(parts.pool, ears.again, up)
 
-    loops: dict[str, Loop] = {"relay": tell, "clocks": clocks.run, "timer": keep_time}
+    loops: dict[str, Loop] = {
+        "relay": tell,
+        "signer": signer_of(parts, acknowledged),
+        "heartbeat": beat,
+        "clocks": clocks.run,
+        "timer": keep_time,
+    }
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
         loops |= {"hearing": ears.listen, "retries": retry}
     return loops
+
+
+def signer_of(parts: Parts, acknowledged: Acknowledged) -> Loop:
+    """The loop that signs this service's log; the keys are read when it begins, so in the worker only."""
+    signers: list[Signer] = []
+
+    async def sign(up: Callable[[], None]) -> None:
+        if not signers:
+            signers.append(_signer(parts, acknowledged))
+        await signers[0].run(up)
+
+    return sign
+
+
+def _signer(parts: Parts, acknowledged: Acknowledged) -> Signer:
+    settings, origin = parts.settings, parts.settings.origin(parts.name)
+    files = [file for file in (settings.signing_key_file, settings.next_signing_key_file) if file]
+    if not files or settings.checkpoint_folder is None:
+        raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
+    keys = [SigningKey.of_seed(origin, key_from(file)) for file in files]
+    return Signer(parts.log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged)

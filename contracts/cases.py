@@ -193,6 +193,26 @@ class LogCreated(CaseFact, system.Created):
     """See `contracts.system`."""
 
 
+class HeartbeatRecorded(CaseFact, system.Heartbeat):
+    """See `contracts.system`."""
+
+
+class KeyIntroduced(CaseFact, system.Introduced):
+    """See `contracts.system`."""
+
+
+class KeyRetired(CaseFact, system.Retired):
+    """See `contracts.system`."""
+
+
+class PolicyAdopted(CaseFact, system.Adopted):
+    """See `contracts.system`."""
+
+
+class LogRecovered(CaseFact, system.Recovered):
+    """See `contracts.system`."""
+
+
 class ParkedRetried(CaseFact, system.Retried):
     """See `contracts.system`."""
 

@@ -128,6 +128,26 @@ class LogCreated(IntakeFact, system.Created):
     """See `contracts.system`."""
 
 
+class HeartbeatRecorded(IntakeFact, system.Heartbeat):
+    """See `contracts.system`."""
+
+
+class KeyIntroduced(IntakeFact, system.Introduced):
+    """See `contracts.system`."""
+
+
+class KeyRetired(IntakeFact, system.Retired):
+    """See `contracts.system`."""
+
+
+class PolicyAdopted(IntakeFact, system.Adopted):
+    """See `contracts.system`."""
+
+
+class LogRecovered(IntakeFact, system.Recovered):
+    """See `contracts.system`."""
+
+
 class ParkedRetried(IntakeFact, system.Retried):
     """See `contracts.system`."""
 

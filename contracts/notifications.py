@@ -116,6 +116,26 @@ class LogCreated(NotificationFact, system.Created):
     """See `contracts.system`."""
 
 
+class HeartbeatRecorded(NotificationFact, system.Heartbeat):
+    """See `contracts.system`."""
+
+
+class KeyIntroduced(NotificationFact, system.Introduced):
+    """See `contracts.system`."""
+
+
+class KeyRetired(NotificationFact, system.Retired):
+    """See `contracts.system`."""
+
+
+class PolicyAdopted(NotificationFact, system.Adopted):
+    """See `contracts.system`."""
+
+
+class LogRecovered(NotificationFact, system.Recovered):
+    """See `contracts.system`."""
+
+
 class ParkedRetried(NotificationFact, system.Retried):
     """See `contracts.system`."""
 

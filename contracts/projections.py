@@ -55,6 +55,26 @@ class LogCreated(ProjectionFact, system.Created):
     """See `contracts.system`."""
 
 
+class HeartbeatRecorded(ProjectionFact, system.Heartbeat):
+    """See `contracts.system`."""
+
+
+class KeyIntroduced(ProjectionFact, system.Introduced):
+    """See `contracts.system`."""
+
+
+class KeyRetired(ProjectionFact, system.Retired):
+    """See `contracts.system`."""
+
+
+class PolicyAdopted(ProjectionFact, system.Adopted):
+    """See `contracts.system`."""
+
+
+class LogRecovered(ProjectionFact, system.Recovered):
+    """See `contracts.system`."""
+
+
 class ParkedRetried(ProjectionFact, system.Retried):
     """See `contracts.system`."""
 

@@ -126,6 +126,26 @@ class LogCreated(ReferralFact, system.Created):
     """See `contracts.system`."""
 
 
+class HeartbeatRecorded(ReferralFact, system.Heartbeat):
+    """See `contracts.system`."""
+
+
+class KeyIntroduced(ReferralFact, system.Introduced):
+    """See `contracts.system`."""
+
+
+class KeyRetired(ReferralFact, system.Retired):
+    """See `contracts.system`."""
+
+
+class PolicyAdopted(ReferralFact, system.Adopted):
+    """See `contracts.system`."""
+
+
+class LogRecovered(ReferralFact, system.Recovered):
+    """See `contracts.system`."""
+
+
 class ParkedRetried(ReferralFact, system.Retried):
     """See `contracts.system`."""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from contracts.codes import ParkedReason
 from contracts.kernel import Command, Shape
-from contracts.shapes import Line
+from contracts.shapes import Line, Text
 
 Position = Annotated[int, Field(ge=1, lt=2**63)]
 
@@ -20,6 +20,42 @@ class Created(Shape):
 
     origin: Line
     entry_format: Line
+
+
+class Heartbeat(Shape):
+    """Nothing was recorded for `period` seconds. Signing an unchanged log gives the same bytes again; this is how a log that rests
+    differs from one that is cut off: whoever keeps its newest checkpoint knows when the next one is due."""
+
+    period: Annotated[int, Field(ge=1)]
+
+
+class Introduced(Shape):
+    """From here on checkpoints of this log are signed by one key more: `<name>+<id>+<key>`, as it stands in a policy."""
+
+    verifier: Line
+
+
+class Retired(Shape):
+    """A key signs no more. `key`: `<name>+<id>`; `size`: of the last checkpoint that it signed."""
+
+    key: Line
+    size: Position
+
+
+class Adopted(Shape):
+    """The policy by which checkpoints are judged from here on, the file whose SHA-256 in hexadecimal this is."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    sha256: Line
+
+
+class Recovered(Shape):
+    """The database was restored from an old backup; positions `first` to `last` were brought back from the log's topic, byte for
+    byte. `checkpoint` is the signed note, from before the loss, with whose root the log was compared afterwards."""
+
+    first: Position
+    last: Position
+    checkpoint: Text
 
 
 class AboutParked(Shape):

@@ -22,6 +22,7 @@ import httpx2
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from anyio import to_thread
 
+from chassis import checkpoints
 from chassis.kafka import LARGEST
 from chassis.migrate import migrate
 from deploy.local.environment import Environment, python
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / ".local"
 SERVICES = ("intake", "cases", "referrals", "notifications", "projections")
 ROLES = ("api", "worker")
-DATA = ("postgres", "kafka", "smtp", "oidc", "secrets", "logs", "traces", "clock", "failpoints")
+DATA = ("postgres", "kafka", "smtp", "oidc", "secrets", "checkpoints", "ledger-policy", "logs", "traces", "clock", "failpoints")
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 5.0, 10.0  # seconds before starting again; how long a life forgives the past
 
 
@@ -95,6 +96,8 @@ class Stack:
         self.oidc = Oidc(self.home / "oidc")
         self.smtp = Smtp(self.home / "smtp", f"{self.urls['intake']}/intake/v1/channels/email")
         self.clock_file = self.home / "clock"
+        self.policy_file = self.home / "ledger-policy"
+        """By which the checkpoints of this stack are judged, as auditors get it."""
         self.rules = rules
         self._environment = Environment(self.home, environment, rules, self.urls["front"])
 
@@ -172,6 +175,7 @@ class Stack:
         self._say(f"OIDC          {self.oidc.issuer}")
 
     def _start_services(self) -> None:
+        self.policy_file.write_bytes(self._environment.policy(SERVICES))
         parts = {"postgres": self.postgres, "kafka": self.kafka, "smtp": self.smtp, "oidc": self.oidc}
         for service in SERVICES:
             for role in ROLES:
@@ -251,6 +255,8 @@ class Stack:
             "mail": str(self.smtp.folder),
             "clock_file": str(self.clock_file),
             "rules": self.rules,
+            "policy": str(self.policy_file),
+            "checkpoints": str(self.home / "checkpoints"),
             "logs": str(self.home / "logs"),
             "traces": str(self.home / "traces"),
         }
@@ -312,7 +318,7 @@ async def _create_topics(bootstrap: str) -> None:
     """One topic a log, kept for ever, and one of checkpoints that keeps the newest of each."""
     for_ever = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(LARGEST)}
     topics = [NewTopic(f"hotline.{service}.events.v1", 1, 1, topic_configs=for_ever) for service in SERVICES]
-    topics.append(NewTopic("hotline.checkpoints.v1", 1, 1, topic_configs={"cleanup.policy": "compact"}))
+    topics.append(NewTopic(checkpoints.TOPIC.topic, 1, 1, topic_configs=checkpoints.NEWEST_ONLY))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

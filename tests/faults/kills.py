@@ -27,6 +27,8 @@ REACHED_BY: Mapping[str, list[Name]] = {
     "relay.before-send": WORKERS,
     "relay.mid-batch": WORKERS,
     "relay.after-send": WORKERS,
+    "signer.after-file": WORKERS,
+    "signer.after-table": WORKERS,
     "hearing.before-reaction": HEARING,
     "hearing.after-reaction": HEARING,
     "hearing.after-heard": HEARING,

@@ -16,7 +16,15 @@ from aiokafka.errors import KafkaError
 from chassis.relay import Told
 from deploy.local.stack import SERVICES
 from tools.recovery.findings import Finding
-from tools.recovery.look_at_databases import Measured, look_at_grants, look_at_keys, look_at_log, look_at_server, measured
+from tools.recovery.look_at_databases import (
+    Measured,
+    look_at_checkpoint,
+    look_at_grants,
+    look_at_keys,
+    look_at_log,
+    look_at_server,
+    measured,
+)
 from tools.recovery.look_at_parts import look_at_parts
 from tools.recovery.look_at_topics import look_at_settings, look_at_told, look_deep
 from tools.recovery.running import Running
@@ -152,5 +160,8 @@ def _lagging(report: Report, heads: dict[str, int]) -> Iterator[Finding]:
         for follower, at in of.own.items():
             if at < heads[service]:
                 yield Finding(service, f"`{follower}` follows its own log to {at} of {heads[service]}", do, "worker-keeps-ending")
-        if service in report.topics and (last := report.topics[service].last) < heads[service]:
-            yield Finding(service, f"its topic tells {last} of {heads[service]} facts", do, "worker-keeps-ending")
+        if service in report.topics:
+            last = report.topics[service].last
+            if last < heads[service]:
+                yield Finding(service, f"its topic tells {last} of {heads[service]} facts", do, "worker-keeps-ending")
+            yield from look_at_checkpoint(service, of, last)

@@ -13,6 +13,7 @@ Page = Literal[
     "disk-full",
     "clock-wrong",
     "settings-changed",
+    "evidence",
 ]
 """A page of docs/runbooks."""
 

@@ -16,15 +16,18 @@ from tools.recovery.running import Running
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 LITTLE = 1_000_000_000  # bytes
 LATE, APART = timedelta(seconds=10), timedelta(seconds=2)
+OVERDUE, BEHIND = 900.0, 60.0
+"""Seconds after which a newest checkpoint is too old: in any case, and if the topic tells more than it covers."""
 OF_THE_LOG = ("event", "command", "head")
 """Tables into which nobody writes but `append()`."""
-KEPT = ("heard", "parked", "follower", "clock_due")
+KEPT = ("checkpoint", "heard", "parked", "follower", "clock_due")
 """Tables that the worker keeps beside the log."""
 
 
 @dataclass
 class Measured:
-    """What a service's database says. heard: log → position. own: follower → position. parked: log → how many wait."""
+    """What a service's database says. heard: log → position. own: follower → position. parked: log → how many wait. signed: how
+    many entries the newest checkpoint covers, and signed_before: seconds since it was signed."""
 
     head: int
     recorded_at: datetime | None
@@ -34,6 +37,8 @@ class Measured:
     own: dict[str, int] = field(default_factory=dict)
     due: int = 0
     parked: dict[str, int] = field(default_factory=dict)
+    signed: int = 0
+    signed_before: float = 0.0
 
 
 def look_at_server(stack: Running) -> Iterator[Finding]:
@@ -65,6 +70,9 @@ def measured(stack: Running, service: str) -> Measured:
             found.heard[row["log"]] = row["position"]
         for row in db.execute("SELECT name, position FROM follower").fetchall():
             found.own[row["name"]] = row["position"]
+        newest = "SELECT size, clock_timestamp() - signed_at AS age FROM checkpoint ORDER BY size DESC LIMIT 1"
+        for row in db.execute(newest).fetchall():
+            found.signed, found.signed_before = row["size"], row["age"].total_seconds()
         late = Time(Path(stack.state["clock_file"])).now() - LATE
         (due,) = db.execute("SELECT count(*) AS due FROM clock_due WHERE due_at < %s", [late]).fetchall()
         found.due = due["due"]
@@ -106,6 +114,17 @@ def look_at_log(stack: Running, service: str, of: Measured, deep: bool) -> Itera
         yield Finding(service, wrong, f"hotline parked list --service {service}", "parked-facts")
 
 
+def look_at_checkpoint(service: str, of: Measured, told: int) -> Iterator[Finding]:
+    """Is what the topic tells signed in time? told: the last position that it tells."""
+    do = f"is the loop `signer` of {service}.worker ready? its log says why not"
+    if not of.signed and told:
+        yield Finding(service, "nothing of its log was ever signed", do, "evidence")
+    elif of.signed_before > OVERDUE:
+        yield Finding(service, f"its newest checkpoint is {of.signed_before / 60:.0f} minutes old", do, "evidence")
+    elif of.signed < told and of.signed_before > BEHIND:
+        yield Finding(service, f"its newest checkpoint covers {of.signed} of {told} entries that its topic tells", do, "evidence")
+
+
 def look_at_grants(stack: Running, service: str) -> Iterator[Finding]:
     """Who may write where. Raises psycopg.Error."""
     query = """
@@ -117,7 +136,7 @@ def look_at_grants(stack: Running, service: str) -> Iterator[Finding]:
         do = f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {row['name']} FROM {row['role']}, and ask who granted it"
         yield Finding(service, f"{row['role']} may write into {row['name']}", do, "settings-changed")
     triggers = "SELECT FROM pg_trigger WHERE tgname LIKE '%%_is_append_only' AND tgenabled = 'O'"
-    if len(stack.rows(service, triggers)) < 2:
+    if len(stack.rows(service, triggers)) < 3:
         do = "ask who did that, enable them, and compare the log with its topic: hotline doctor --deep"
         yield Finding(service, "the triggers that keep the log from being rewritten are off", do, "settings-changed")
 
