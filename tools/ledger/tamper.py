@@ -24,7 +24,8 @@ from tools.ledger.sample import History, history, key_of
 
 MAX_AGE = "24h"
 GO = Path(".local/bin/verify-go")
-COLUMNS = ("files", "files, H", "files, age", "key", "key, H", "key, age")
+COLUMNS = ("files", "files, H", "files, age", "files, Q", "key", "key, H", "key, age", "key, Q")
+READERS = 4
 Verifier = Callable[[list[str]], tuple[int, str]]
 """Arguments → exit code and standard output."""
 
@@ -43,6 +44,8 @@ class Desk:
         self.folder, self.told = folder, told
         self.policy = folder / "policy"
         self.policy.write_bytes(told.policy)
+        self.strict_policy = folder / "policy-with-quorum"
+        self.strict_policy.write_bytes(told.policy_with_quorum)
         self.held = [argument for path in self._heads() for argument in ("--held", str(path))]
         self._copies = 0
 
@@ -62,8 +65,9 @@ class Desk:
         change = attack.stolen if stolen else attack.files
         if change:
             change(forgery)
-        for log in forgery.rows if stolen else ():
-            forgery.sign(log, self.told.keys[log])
+        for log, rows in forgery.rows.items():
+            if stolen and rows != self.told.rows[log]:
+                forgery.sign(log, self.told.keys[log])
         self._copies += 1
         return forgery.lay(self.folder / f"copy-{self._copies}")
 
@@ -101,21 +105,21 @@ def judge(desk: Desk, attack: Attack, verifiers: list[Verifier]) -> list[list[Ce
     cells: list[list[Cell] | None] = []
     for stolen in (False, True):
         if not (attack.stolen if stolen else attack.files):
-            cells += [None] * 3
+            cells += [None] * READERS
             continue
         path = desk.copy(attack, stolen=stolen)
-        readers: list[list[str]] = [[], desk.held, ["--max-age", MAX_AGE]]
-        for expected, more in zip(_expected(attack, stolen=stolen), readers, strict=True):
-            arguments = ["--policy", str(desk.policy), *more, str(path)]
-            cells.append([_judged(verifier, arguments, expected) for verifier in verifiers])
+        own, strict = ["--policy", str(desk.policy)], ["--policy", str(desk.strict_policy)]
+        readers = [own, [*own, *desk.held], [*own, "--max-age", MAX_AGE], strict]
+        for expected, reader in zip(_expected(attack, stolen=stolen), readers, strict=True):
+            cells.append([_judged(verifier, [*reader, str(path)], expected) for verifier in verifiers])
     return cells
 
 
-def _expected(attack: Attack, *, stolen: bool) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Of a reader with nothing but his policy, with held heads, with a limit of age."""
+def _expected(attack: Attack, *, stolen: bool) -> list[frozenset[str]]:
+    """Of a reader with nothing but his policy, with held heads, with a limit of age, with a policy that asks for witnesses."""
     if stolen:
-        return attack.key_found, attack.key_held, attack.key_found
-    return attack.found, attack.found_held or attack.found, attack.found_age or attack.found
+        return [attack.key_found, attack.key_held, attack.key_found, attack.key_quorum]
+    return [attack.found, attack.found_held or attack.found, attack.found_age or attack.found, attack.found]
 
 
 def stays_shut(told: History) -> bool:
@@ -133,11 +137,11 @@ def run(folder: Path, attacks: list[Attack], verifiers: dict[str, Verifier], out
     """Prints the table; whether all of it is as it must be."""
     told = history(until=datetime.now(UTC))
     desk, right = Desk(folder, told), True
-    out(f"{'':4}{'tampered with':34}{''.join(f'{column:>17}' for column in COLUMNS)}")
+    out(f"{'':4}{'tampered with':34}{''.join(f'{column:>12}' for column in COLUMNS)}")
     for attack in attacks:
         cells = judge(desk, attack, list(verifiers.values()))
         right &= all(cell.right for column in cells for cell in column or ())
-        out(f"{attack.number:4}{attack.what:34}{''.join(f'{_text(column):>17}' for column in cells)}")
+        out(f"{attack.number:4}{attack.what:34}{''.join(f'{_text(column):>12}' for column in cells)}")
     shut = stays_shut(told)
     out(f"10  the sealed part of the moved state opens at its new place: {'no' if shut else 'YES'}")
     return right and shut
@@ -157,7 +161,8 @@ def main() -> None:
     verifiers = {"hotline verify": python} | ({"verify-go": go(program)} if program.exists() else {})
     print(f"verifiers: {', '.join(verifiers)}{'' if len(verifiers) > 1 else f'; {program} is not built'}")
     print("files: the forger can write files; key: he has stolen the keys of the logs")
-    print("H: the reader holds heads; age: he wants nothing older than a day; OK: the verifier said so\n")
+    print("H: the reader holds heads; age: he wants nothing older than a day; Q: he trusts no log without witnesses")
+    print("OK: the verifier said so\n")
     with tempfile.TemporaryDirectory() as folder:
         right = run(Path(folder), [CONTROL, *ATTACKS, *CARELESS], verifiers, lambda line: print(line, flush=True))
     print("\nevery cell is as it must be" if right else "\nNOT as it must be")
