@@ -228,8 +228,8 @@ FILES = {
     "hash of a tile": ("logs/cases/tile/0/000", turn(32 * 7), ("tile", CASES, 8)),
     "hash of an upper tile": ("logs/cases/tile/1/000.p/1", turn(0), ("tile", CASES, 1)),
     "tile too long": ("logs/cases/tile/0/001.p/34", lambda raw: raw + raw, ("tile", CASES, 290)),
-    "checkpoint": ("logs/cases/checkpoint", turn(-10), ("signature", CASES, 0)),
-    "archived checkpoint": ("logs/cases/checkpoints/10", turn(-10), ("signature", CASES, 0)),
+    "checkpoint": ("logs/cases/checkpoint", turn(len(CASES) + 12), ("signature", CASES, 0)),
+    "archived checkpoint": ("logs/cases/checkpoints/10", turn(len(CASES) + 12), ("signature", CASES, 0)),
     "state": (STATE_200, turn(9), ("state", CASES, 200)),
     "sums": ("states/SHA256SUMS", turn(3), ("state", "", 0)),
     "instant": ("instant", lambda raw: raw.replace(b"cases 290", b"cases 289"), ("checkpoint", CASES, 0)),
@@ -409,7 +409,10 @@ def test_an_enormous_state_is_not_read(bundle):
     assert ("state", CASES, 200) == finding(verify(bundle, asked()))
 
 
-@pytest.mark.parametrize("deep", [b'{"meta":' * 100_000, b"[" * 1_000_000, b'{"meta":null}', b"\xff", b""])
+@pytest.mark.parametrize(
+    "deep",
+    [b'{"meta":' * 100_000, b"[" * 1_000_000, b'{"meta":null}', b'{"meta":{},"meta":{}}', b"\xff", b"", "{}".encode("utf-16")],
+)
 def test_a_state_that_is_no_envelope_is_a_finding(tmp_path, deep):
     told = history(until=UNTIL, rows={"cases": 20})
     told.rows["cases"][5] = told.rows["cases"][5]._replace(state=deep)
@@ -465,7 +468,12 @@ def test_the_command_prints_a_line_a_log_and_ends_with_0_1_or_2(bundle, policy, 
     assert {"ok": False, "code": "state", "origin": CASES, "position": 200} == {
         key: value for key, value in json.loads(as_json.stdout.splitlines()[0]).items() if key != "reason"
     }
-    for wrong in (["--policy", tmp_path / "none"], ["--policy", bundle / "instant"], ["--policy", policy, "--max-age", "soon"]):
+    for wrong in (
+        ["--policy", tmp_path / "none"],
+        ["--policy", bundle / "instant"],
+        ["--policy", policy, "--max-age", "soon"],
+        ["--policy", policy, "--case", "mine"],
+    ):
         assert 2 == hotline(bundle, *wrong).exit_code
     assert 2 == hotline(tmp_path / "none", "--policy", policy).exit_code
 
@@ -479,6 +487,22 @@ def test_the_policy_inside_a_bundle_is_not_the_readers(bundle, tmp_path):
     )
     result = hotline(bundle, "--policy", own)
     assert f"FAIL signature {CASES} - " in result.stdout
+
+
+def test_with_witnesses_the_age_of_a_head_is_that_of_the_newest_complete_quorum(tmp_path):
+    path, quorum = tmp_path / "checkpoint", Policy.read(TOLD.policy_with_quorum)
+    path.write_bytes(TOLD.note("cases"))
+    assert verify(path, Asked(quorum, now=UNTIL + timedelta(hours=1), max_age=timedelta(hours=2))).clean
+    assert "stale" == finding(verify(path, Asked(quorum, now=UNTIL + timedelta(hours=3), max_age=timedelta(hours=2))))[0]
+    assert "stale" == finding(verify(path, Asked(quorum, now=UNTIL - timedelta(hours=1), max_age=timedelta(hours=2))))[0]
+    path.write_bytes(TOLD.note("cases").rpartition("— witness".encode())[0])
+    assert "signature" == finding(verify(path, Asked(quorum)))[0]
+
+
+def test_an_export_needs_a_running_stack_and_says_so(tmp_path):
+    result = CliRunner().invoke(ledger_commands.app, ["export", str(tmp_path / "out"), "--log", "cases", "--home", str(tmp_path)])
+    assert (2, False) == (result.exit_code, (tmp_path / "out").exists())
+    assert "no local stack is running" in result.stderr
 
 
 def test_nobody_waits_at_a_pipe(tmp_path, policy):
