@@ -1,7 +1,8 @@
 """`make tamper`: break a copy of a bundle in every way, and see which verifier finds what.
 
 Both verifiers are called as a reader calls them. The table is right, and the end is 0, only if each cell is as it must be: what
-must be found is found, for the reason that it must be, and what cannot be found by that reader is not claimed to be.
+must be found is found, for the reason that it must be and at the same position by each verifier, and what cannot be found by that
+reader is not claimed to be.
 """
 
 import subprocess
@@ -31,9 +32,10 @@ Verifier = Callable[[list[str]], tuple[int, str]]
 
 
 class Cell(NamedTuple):
-    """What one verifier said about one copy: the codes, or OK; right: whether that is as it must be."""
+    """What one verifier said about one copy: codes, or OK; findings: with log and position; right: whether it is as it must be."""
 
     said: str
+    findings: frozenset[tuple[str, ...]]
     right: bool
 
 
@@ -95,9 +97,10 @@ def _judged(verifier: Verifier, arguments: list[str], expected: frozenset[str]) 
     """The exit code and the lines must say the same."""
     code, said = verifier(arguments)
     words = [line.split(" ") for line in said.splitlines()]
-    codes = {line[1] for line in words if line[0] == "FAIL"} or {"OK"}
+    findings = frozenset(tuple(line[1:4]) for line in words if line[0] == "FAIL")
+    codes = {code for code, *_ in findings} or {"OK"}
     agrees = code == (0 if codes == {"OK"} else 1) and all(line[0] in {"OK", "FAIL"} for line in words)
-    return Cell(" ".join(sorted(codes)), agrees and codes <= expected)
+    return Cell(" ".join(sorted(codes)), findings, agrees and codes <= expected)
 
 
 def judge(desk: Desk, attack: Attack, verifiers: list[Verifier]) -> list[list[Cell] | None]:
@@ -140,7 +143,7 @@ def run(folder: Path, attacks: list[Attack], verifiers: dict[str, Verifier], out
     out(f"{'':4}{'tampered with':34}{''.join(f'{column:>12}' for column in COLUMNS)}")
     for attack in attacks:
         cells = judge(desk, attack, list(verifiers.values()))
-        right &= all(cell.right for column in cells for cell in column or ())
+        right &= all(_is_right(column) for column in cells if column)
         out(f"{attack.number:4}{attack.what:34}{''.join(f'{_text(column):>12}' for column in cells)}")
     shut = stays_shut(told)
     out(f"10  the sealed part of the moved state opens at its new place: {'no' if shut else 'YES'}")
@@ -152,7 +155,12 @@ def _text(cells: list[Cell] | None) -> str:
         return ""
     said = [cell.said for cell in cells]
     text = said[0] if len(set(said)) == 1 else " | ".join(said)
-    return text if all(cell.right for cell in cells) else f"WRONG: {text}"
+    return text if _is_right(cells) else f"WRONG: {text}"
+
+
+def _is_right(cells: list[Cell]) -> bool:
+    """As it must be, and every verifier names the same log and the same position."""
+    return all(cell.right and cell.findings == cells[0].findings for cell in cells)
 
 
 def main() -> None:

@@ -177,7 +177,7 @@ def test_a_receipt_for_an_entry_that_does_not_exist_is_refused(tmp_path):
     shown = Proof.read(TOLD.receipt("cases", 290))
     path = tmp_path / "a.tlog-proof"
     path.write_bytes(Proof(290, shown.hashes, shown.note, shown.extra).text())
-    assert ("proof", "", 291) == finding(verify(path, asked()))
+    assert ("root", CASES, 291) == finding(verify(path, asked()))
 
 
 def test_a_checkpoint_is_judged_against_the_heads_that_are_held(tmp_path):
@@ -233,7 +233,7 @@ FILES = {
     "state": (STATE_200, turn(9), ("state", CASES, 200)),
     "sums": ("states/SHA256SUMS", turn(3), ("state", "", 0)),
     "instant": ("instant", lambda raw: raw.replace(b"cases 290", b"cases 289"), ("checkpoint", CASES, 0)),
-    "instant without a log": ("instant", lambda raw: raw.replace(b"intake 20\n", b""), ("missing", "", 0)),
+    "instant without a log": ("instant", lambda raw: raw.replace(b"intake 20\n", b""), ("malformed", "", 0)),
     "instant twice": ("instant", lambda raw: raw + raw, ("malformed", "", 0)),
     "instant of nonsense": ("instant", lambda raw: b"\xff" + raw, ("malformed", "", 0)),
     "streams of nonsense": ("streams", lambda raw: b"cases everything\n", ("malformed", "", 0)),
@@ -247,46 +247,59 @@ def test_a_spoilt_file_is_found_with_its_log_and_its_position(bundle, which):
     assert expected == finding(verify(bundle, asked()))
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("logs/cases/tile/entries/001.p/34", ("missing", CASES, 257)),
-        ("logs/cases/checkpoint", ("missing", CASES, 0)),
-        (STATE_200, ("missing", CASES, 200)),
-        ("states/SHA256SUMS", ("state", "", 0)),
-        ("streams", ("missing", "", 0)),
-        ("instant", ("malformed", "", 0)),
-    ],
-)
-def test_a_file_that_is_not_there_is_missed(bundle, name, expected):
+GONE = {
+    "logs/cases/tile/entries/001.p/34": ("missing", CASES, 257),
+    "logs/cases/checkpoint": ("missing", CASES, 0),
+    STATE_200: ("missing", CASES, 200),
+    "states/SHA256SUMS": ("missing", "", 0),
+    "streams": ("missing", "", 0),
+    "instant": ("missing", "", 0),
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_file_that_is_not_there_is_missed(bundle, name):
     (bundle / name).unlink()
     if name == STATE_200:
         relist(bundle)
-    assert expected == finding(verify(bundle, asked()))
+    assert GONE[name] == finding(verify(bundle, asked()))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README",
-        "logs/cases/tile/0/002",
-        "logs/cases/tile/0/001",
-        "logs/cases/tile/0/001.p/33",
-        "logs/cases/tile/entries/001.p/33",
-        "logs/cases/tile/2/000.p/1",
-        "logs/cases/notes",
-        "logs/payroll/checkpoint",
-        f"opened/{'0' * 64}.json",
-        f"states/{'0' * 63}",
-        "states/x y",
-        "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o",
-    ],
-)
+EXTRA = [
+    "README",
+    "logs/cases/tile/0/002",
+    "logs/cases/tile/0/001",
+    "logs/cases/tile/0/001.p/33",
+    "logs/cases/tile/entries/001.p/33",
+    "logs/cases/tile/2/000.p/1",
+    "logs/cases/notes",
+    "logs/payroll/checkpoint",
+    f"opened/{'0' * 64}.json",
+    f"states/{'0' * 63}",
+    "states/x y",
+    "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o",
+]
+
+
+@pytest.mark.parametrize("name", EXTRA)
 def test_a_file_that_no_bundle_has_is_not_overlooked(bundle, name):
     path = bundle / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"what somebody shall find later")
     assert "extra" == finding(verify(bundle, asked()))[0]
+
+
+def test_a_log_of_the_policy_that_the_bundle_does_not_show_is_missing(bundle):
+    for name in ("instant", "streams"):
+        spoil(bundle / name, lambda raw: b"".join(line for line in raw.splitlines(keepends=True) if not line.startswith(b"intake")))
+    shutil.rmtree(bundle / "logs" / "intake")
+    for row in TOLD.rows["intake"]:
+        (bundle / "states" / sha256(row.state).hexdigest()).unlink()
+    relist(bundle)
+    report = verify(bundle, asked())
+    assert {("missing", TOLD.keys["intake"].key.name)} <= {
+        (line.finding.code, line.origin) for line in report.lines if line.finding
+    }
 
 
 def test_a_state_that_no_entry_names_is_not_overlooked(bundle):

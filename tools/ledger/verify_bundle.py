@@ -73,6 +73,8 @@ class BundleCheck:
         for log in self.logs.values():
             self._check_age(log)
         self.report.lines = [log.line() for log in self.logs.values()]
+        absent = Finding(Step.NOTE, 0, "missing", "the policy lists this log, and the bundle does not show it")
+        self.report.lines += [Line(origin, absent) for origin in claims.absent]
         if self.findings:
             self.report.lines.append(Line("", min(self.findings)))
         self.report.remarks += claims.remarks
@@ -120,8 +122,11 @@ class BundleCheck:
         whole = all(log.check and len(log.check.digests) == 32 * log.check.checkpoint.size for log in self.logs.values())
         if whole and any(digest not in self.named for digest in self.files.states):
             self.findings.append(Finding(Step.STATES, 0, "extra", "there is a state that no entry names"))
-        if not sums_are_those_of(self.files):
-            self.findings.append(Finding(Step.STATES, 0, "state", "states/SHA256SUMS does not list exactly the states"))
+        try:
+            if not sums_are_those_of(self.files):
+                raise LedgerError("state", "states/SHA256SUMS does not list exactly the states")
+        except LedgerError as problem:
+            self.findings.append(Finding.of(Step.STATES, problem))
 
     def _check_states_of(self, log: _Log, check: LogCheck, streams: frozenset[str] | None) -> None:
         absent = 0
