@@ -1,39 +1,32 @@
 """Two verifiers that share no code say the same of the same bytes: the code, the log and the position of each finding."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tools.ledger.conftest import EXTRA, FILES, GONE, TOLD, bundle_at, relist, spoil
 from tools.ledger.tamper import GO, go, python
-from tools.ledger.test_verify import EXTRA, FILES, GONE, TOLD, bundle_at, relist, spoil
 
 PROGRAM = Path(__file__).parents[2] / GO
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the verifier in Go is not built")
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory):
+def desk(tmp_path_factory):
     path = tmp_path_factory.mktemp("both")
-    bundle_at(path / "bundle")
     (path / "policy").write_bytes(TOLD.policy)
     return path
 
 
 @pytest.fixture
-def agree(original):
+def agree(desk):
     def say(path):
-        said = [verifier(["--policy", str(original / "policy"), str(path)]) for verifier in (python, go(PROGRAM))]
+        said = [verifier(["--policy", str(desk / "policy"), str(path)]) for verifier in (python, go(PROGRAM))]
         ours, theirs = ((code, sorted(line.split(" ")[:4] for line in lines.splitlines())) for code, lines in said)
         assert ours == theirs
         return ours[0]
 
     return say
-
-
-@pytest.fixture
-def bundle(original, tmp_path):
-    return shutil.copytree(original / "bundle", tmp_path / "bundle")
 
 
 def test_of_what_is_clean(bundle, tmp_path, agree):
