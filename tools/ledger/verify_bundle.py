@@ -33,7 +33,7 @@ class Asked:
     case: str = ""
     max_age: timedelta | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    most: int = 3_000_000
+    most: int = 2_000_000
     """Entries of one log, and files, that are looked at: this is what bounds memory."""
 
 
