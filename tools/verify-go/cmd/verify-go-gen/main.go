@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -28,18 +29,21 @@ func main() {
 
 func write(out string, n int, all, asFolder bool) error {
 	log := made.New("hotline111.example/test/cases", [32]byte{1})
-	rows := made.History("cases", n)
-	log.Add(rows...)
 	streams := "cases " + made.Stream(0) + "\n"
 	if all {
 		streams = "cases *\n"
 	}
-	files := made.Bundle(streams, log)
-	for _, row := range rows {
+	states := made.Files{}
+	for i := range n {
+		row := made.Fact("cases", i)
+		log.Add(row)
 		if all || row.Stream == made.Stream(0) {
-			files.AddState(row.State)
+			states.AddState(row.State)
 		}
 	}
+	files := made.Bundle(streams, log)
+	maps.Copy(files, states)
+	files.AddSums()
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
