@@ -91,6 +91,14 @@ func TestACurrentHeadIsComparedWithHeldOnes(t *testing.T) {
 	wants(t, w.file(t, w.cases.Checkpoint(650)), "FAIL fork "+cases+" - ")
 }
 
+func TestTwoHeldHeadsThatContradictEachOtherAreAFork(t *testing.T) {
+	w := newWorld(t)
+	w.hold(t, w.intake.Checkpoint(200))
+	w.intake.Entries[3] = w.intake.Entries[4]
+	w.hold(t, w.intake.Checkpoint(200))
+	wants(t, w.file(t, w.cases.Checkpoint(700)), "FAIL fork "+intake+" - ")
+}
+
 func TestAKeyThatIsBeingRotatedCountsBesideTheOldOne(t *testing.T) {
 	w := newWorld(t)
 	newer := made.New(cases, [32]byte{8})
