@@ -1,12 +1,21 @@
 """The evidence on a whole line: everything that is told is signed within seconds, and what was altered is not signed any more."""
 
+import itertools
 import json
+import time
+from hashlib import sha256
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from chassis.ledger.encoding import decode
+from chassis.ledger.errors import LedgerError
 from chassis.ledger.policy import Policy
+from chassis.ledger.proof import Proof
+from chassis.ledger.tree import consistent
+from contracts.ids import command_id
 from deploy.local.stack import SERVICES
 from tests.faults.kills import arm
 from tests.line import call, eventually
@@ -39,6 +48,60 @@ def last_words(line, name):
     log = line.stack.home / "logs" / f"{name}.log"
     found = [json.loads(each) for each in log.read_text(encoding="utf-8").splitlines() if "the process ends" in each]
     return [each["because"] for each in found if each["because"]]
+
+
+def answered(line, log, position):
+    """The receipt, as soon as there is one."""
+    return eventually(lambda: (answer := line.get(f"/projections/v1/audit/{log}/{position}/proof")).is_success and answer)
+
+
+def test_a_command_is_proved_within_seconds_by_a_receipt_that_is_checked_offline(line):
+    began = time.monotonic()
+    answer = line.post("/intake/v1/contacts", body := call(line), key=(key := uuid4()))
+    log, _, position = answer.headers["hotline-position"].partition(":")
+    receipt = answered(line, log, position).content
+    assert time.monotonic() - began < 10
+    shown = Proof.read(receipt).checked(policy(line), "hotline111.example/test/intake")
+    assert (int(position), answer.json()["id"], "intake.ContactReceived") == (
+        shown.entry.position,
+        shown.entry.stream,
+        shown.entry.type,
+    )
+    ((state,),) = line.rows("intake", "SELECT state FROM event WHERE position = %s", position)
+    assert sha256(state).hexdigest() == shown.entry.state  # and in the state he finds his own command:
+    assert str(command_id(UUID(shown.entry.stream), f"rest:{key}", "ReceiveContact")) == json.loads(state)["meta"]["command"]
+    assert body["caller_id"].encode() not in receipt
+
+
+@pytest.mark.parametrize("line_number", range(1, 12))
+def test_a_receipt_altered_in_any_line_proves_nothing(line, line_number):
+    receipt = answered(line, "intake", 1).text.split("\n")
+    text = receipt[line_number % (len(receipt) - 1)]
+    receipt[line_number % (len(receipt) - 1)] = text[:-2] + ("AA" if text[-2:] != "AA" else "BB")
+    with pytest.raises(LedgerError):
+        Proof.read("\n".join(receipt).encode()).checked(policy(line), "hotline111.example/test/intake")
+
+
+def agreed(line, log):
+    """The sizes of the checkpoints that the monitor found to be right."""
+    query = "SELECT size FROM audit_note WHERE log = %s AND agrees ORDER BY size"
+    return [size for (size,) in line.rows("projections", query, log)]
+
+
+def test_the_monitor_agrees_with_every_checkpoint_and_each_continues_the_one_before(line):
+    line.rest()
+    for log in SERVICES:
+        signed(line, log, line.heads()[log])
+        sizes = [size for (size,) in line.rows(log, "SELECT size FROM checkpoint ORDER BY size")]
+        eventually(lambda log=log, sizes=sizes: sizes == agreed(line, log))
+        roots = {
+            size: policy(line).opened(note.encode()).checkpoint.root
+            for size, note in line.rows(log, "SELECT size, note FROM checkpoint")
+        }
+        for old, new in itertools.pairwise(sizes):
+            answer = line.http.get(f"{line.stack.urls['front']}/projections/v1/audit/{log}/consistency?from={old}&to={new}")
+            assert consistent(old, roots[old], new, roots[new], [decode(each) for each in answer.text.splitlines()])
+    assert [] == line.rows("projections", "SELECT FROM audit_note WHERE agrees IS DISTINCT FROM true")
 
 
 def test_every_log_is_signed_and_the_api_has_no_key(line):

@@ -141,6 +141,14 @@ def look_at_grants(stack: Running, service: str) -> Iterator[Finding]:
         yield Finding(service, "the triggers that keep the log from being rewritten are off", do, "settings-changed")
 
 
+def look_at_monitor(stack: Running) -> Iterator[Finding]:
+    """Did anybody sign something else than what was told? Raises psycopg.Error."""
+    query = "SELECT log, min(size) AS size FROM audit_note WHERE NOT agrees GROUP BY log ORDER BY log"
+    for row in stack.rows("projections", query):
+        wrong = f"its checkpoint of {row['size']} entries was signed over something else than what its topic tells"
+        yield Finding(row["log"], wrong, "keep database, topic and file as they are, and find out who holds the key", "evidence")
+
+
 def look_at_keys(stack: Running) -> Iterator[Finding]:
     """Raises psycopg.Error."""
     query = "SELECT role FROM unnest(%s::text[]) AS role WHERE has_table_privilege(role, 'person_key', 'SELECT, UPDATE, DELETE')"
