@@ -10,7 +10,6 @@ from chassis.commands import Commands, Enrich
 from chassis.follow import Follower, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
-from chassis.ledger.note import SigningKey
 from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
@@ -95,16 +94,7 @@ def signer_of(parts: Parts, acknowledged: Acknowledged) -> Loop:
 
     async def sign(up: Callable[[], None]) -> None:
         if not signers:
-            signers.append(_signer(parts, acknowledged))
+            signers.append(Signer.of(parts.log, parts.settings, acknowledged))
         await signers[0].run(up)
 
     return sign
-
-
-def _signer(parts: Parts, acknowledged: Acknowledged) -> Signer:
-    settings, origin = parts.settings, parts.settings.origin(parts.name)
-    files = [file for file in (settings.signing_key_file, settings.next_signing_key_file) if file]
-    if not files or settings.checkpoint_folder is None:
-        raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
-    keys = [SigningKey.of_seed(origin, key_from(file)) for file in files]
-    return Signer(parts.log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged)
