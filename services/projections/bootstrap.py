@@ -6,6 +6,7 @@ from chassis.service import Parts, Service
 from chassis.wiring import api_of, commands_of, loops_of
 from services.projections.api import Reading, files
 from services.projections.boards import boards
+from services.projections.bundle_routes import bundles
 from services.projections.policy import relations
 from services.projections.reads import decide, evolve
 from services.projections.swaps import HEARS, told_of_swaps, view_of
@@ -19,6 +20,7 @@ def build(parts: Parts) -> Service:
     api = api_of(parts, commands, relations)
     files(Reading(api, commands, parts.pool, parts.keys))
     boards(api, parts.pool)
+    bundles(api)
     api.document()
     view = view_of(parts.pool, parts.settings.kafka, parts.log)
     decided = parked_in_a_view(parts.name, view.again, view.drop)
