@@ -26,13 +26,13 @@ setup: .venv/packages .venv/hotline $(JARS) ## the virtual environment and the j
 demo: setup ## set everything up and play the story of one case, from first contact to closure
 	@$(BIN)/hotline play demo
 
-test: setup consumer ## set everything up and run all tests
+test: setup consumer verifier ## set everything up and run all tests
 	@$(BIN)/pytest
 
 chaos: setup ## break the line in every way, under load, and count (SHORT=1: a little of each; SEED=, ONLY=)
 	@$(BIN)/python -m tests.faults $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
-tamper: .venv/packages .venv/hotline ## tamper with evidence in every way, and see which verifier finds what
+tamper: .venv/packages .venv/hotline verifier ## tamper with evidence in every way, and see which verifier finds what
 	@$(BIN)/python -m tools.ledger.tamper
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)

@@ -96,14 +96,18 @@ class Api:
             response_model=None,
         )(handle)
 
-    def state(self, path: str, name: str) -> None:
-        """`GET /<service><path>/{id}`: the state without sealed fields, with its ETag."""
+    def state(self, path: str, name: str, kind: type = object) -> None:
+        """`GET /<service><path>/{id}`: the state, if it is of this kind, without sealed fields, with its ETag."""
 
         async def read(request: Request) -> JSONResponse:
             actor = await self.actor(request)
             stream = uuid_of(request.path_params["id"])
             past = await self.commands.past(stream)
-            if past.state is None or not any(self._knows(past.state, capacity) for capacity in actor.capacities):
+            if (
+                past.state is None
+                or not isinstance(past.state, kind)
+                or not any(self._knows(past.state, capacity) for capacity in actor.capacities)
+            ):
                 raise NotFound
             body = {"id": str(stream), "version": past.version, "state": plain(past.state)}
             return JSONResponse(body, headers={"ETag": f'"{past.version}"'})

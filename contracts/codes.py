@@ -151,3 +151,5 @@ ParkedReason = Annotated[str, Code("parked_reason")]
 # reading
 Purpose = Annotated[str, Code("purpose")]
 View = Annotated[str, Code("view")]
+ReadReason = Annotated[str, Code("read_reason")]
+LogName = Annotated[str, Code("log")]

@@ -1,9 +1,10 @@
 """What projections tells: who read what, recorded before the answer."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from contracts import clocks, system
-from contracts.codes import Purpose, View
+from contracts.codes import LogName, Purpose, ReadReason, View
 from contracts.kernel import Fact
 from contracts.shapes import Line
 
@@ -20,6 +21,36 @@ class CaseRead(ProjectionFact):
     purpose: Purpose
     reason: Line | None = None
     shown: str
+
+
+class BundleRequested(ProjectionFact):
+    """An auditor asked for evidence to take away. Its scope: one case, logs of which every state is shown, or both.
+
+    `instant`: the positions that it must not go beyond, None for all that is signed. `opened`: with sealed parts in clear, which
+    needs two approvals. `auditor`: who asked, and so cannot approve.
+    """
+
+    case_id: UUID | None = None
+    logs: list[LogName] | None = None
+    instant: Line | None = None
+    opened: bool
+    reason: ReadReason
+    auditor: Line
+
+
+class BundleApproved(ProjectionFact):
+    """Somebody else agreed that sealed parts are shown in clear; the `number`-th to do so."""
+
+    number: int
+    approver: Line
+
+
+class BundleExported(ProjectionFact):
+    """A bundle was written and handed over. `digest`: SHA-256 of its tar, in hexadecimal; `instant`: sizes of the logs in it."""
+
+    digest: Line
+    instant: Line
+    auditor: Line
 
 
 class ViewSwapped(ProjectionFact):

@@ -48,9 +48,14 @@ def test_a_link_acknowledges_its_own_referral_and_can_do_nothing_else():
     }
 
 
-def test_researchers_and_auditors_command_nothing_and_auditors_see_no_sealed_text():
+def test_auditors_ask_for_bundles_and_command_nothing_else_and_do_not_approve_them():
+    asked = {name.partition(".")[2] for name, row in ROLES["commands"].items() if "auditor" in row}
+    assert {"RequestBundle", "ExportBundle"} == asked
+
+
+def test_researchers_command_nothing_and_auditors_see_no_sealed_text():
     commanding = {role for row in ROLES["commands"].values() for role in row}
-    assert set() == commanding & {"researcher", "auditor"}
+    assert "researcher" not in commanding
     assert set() == {"file", "timeline", "hand_off", "informant"} & {
         view for view, row in ROLES["views"].items() if "auditor" in row
     }

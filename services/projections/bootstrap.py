@@ -8,6 +8,7 @@ from services.projections.api import Reading, files
 from services.projections.audit.monitor import Monitor
 from services.projections.audit.served import evidence
 from services.projections.boards import boards
+from services.projections.bundle_routes import bundles
 from services.projections.policy import relations
 from services.projections.reads import decide, evolve
 from services.projections.swaps import HEARS, told_of_swaps, view_of
@@ -22,6 +23,7 @@ def build(parts: Parts) -> Service:
     files(Reading(api, commands, parts.pool, parts.keys))
     boards(api, parts.pool)
     evidence(api, parts.pool)
+    bundles(api)
     api.document()
     view = view_of(parts.pool, parts.settings.kafka, parts.log)
     decided = parked_in_a_view(parts.name, view.again, view.drop)

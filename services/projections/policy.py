@@ -11,6 +11,7 @@ from chassis.identity import Actor, Capacity, may, roles
 from chassis.problems import Problem
 from chassis.view_builds import reading
 from contracts.kernel import Command
+from services.projections.bundles import Bundle
 
 LINE = frozenset({"counsellor", "supervisor", "operator"})
 BODIES = {"commune_officer": "commune_pc", "commune_chair": "commune_pc", "provincial_officer": "province_health"}
@@ -37,10 +38,12 @@ def body_of(capacity: Capacity) -> str | None:
 
 
 def relations(state: Any, capacity: Capacity, command: Command | None = None) -> frozenset[str]:  # noqa: ARG001
-    """How this capacity stands to a file; there is no command here that a person could give.
+    """How this capacity stands to a file, or to a bundle that was asked for.
 
     A contact is the line's alone: its words may tell who called.
     """
+    if isinstance(state, Bundle):  # who is audited is not told that somebody asked
+        return frozenset({"line"} if capacity.role == "supervisor" else ())
     held = {"line"} if capacity.role in LINE else set[str]()
     if not isinstance(state, Standing):
         return frozenset(held)
