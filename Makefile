@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SUFFIXES:
-.PHONY: help setup demo test chaos up down lint format bench contracts consumer lock clean
+.PHONY: help setup demo test chaos instants up down lint format bench contracts consumer lock clean
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
@@ -30,6 +30,9 @@ test: setup consumer ## set everything up and run all tests
 
 chaos: setup ## break the line in every way, under load, and count (SHORT=1: a little of each; SEED=, ONLY=)
 	@$(BIN)/python -m tests.faults $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
+
+instants: setup ## 1,000 random instants of 100,000 events, each shown again byte for byte (EVENTS=, INSTANTS=, SEED=)
+	@$(BIN)/python -m tests.instants $(if $(EVENTS),--events $(EVENTS)) $(if $(INSTANTS),--instants $(INSTANTS)) $(if $(SEED),--seed $(SEED))
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
 	@$(BIN)/hotline up
