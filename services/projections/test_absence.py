@@ -113,5 +113,5 @@ async def test_views_that_were_folded_before_persons_were_looked_for_get_the_sam
     with psycopg.connect(postgres.uri("projections"), autocommit=True) as db:
         ((live,),) = db.execute("SELECT build FROM live").fetchall()
         assert 0 < db.execute(f"DELETE FROM build_{live}.belongs WHERE kind LIKE '%:%'").rowcount
-        db.execute((OWN / "004_persons.sql").read_text(encoding="utf-8"))
+        db.execute((OWN / "005_persons.sql").read_text(encoding="utf-8"))
     assert expected == await rows(world.worker, query)

@@ -18,7 +18,7 @@ from tests.desk import ROOT, create_databases
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 LOG, OWN = ROOT / "chassis" / "sql" / "log", ROOT / "services" / "projections" / "sql"
 BEFORE = ("001_history.sql", "002_boards.sql")
-AFTER = ("003_builds.sql", "004_persons.sql")
+AFTER = sorted(file.name for file in OWN.glob("*.sql") if file.name not in BEFORE)
 IDS = Ids(90)
 
 

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from contracts.projections import CaseRead
 from services.projections.test_samples import CHILD_NAME, GOALS, Ids, Tape, approved, measure, opened, plan
 from services.projections.test_world import AUDITOR, CHAIR, DATA, ELSEWHERE, problem
-from services.projections.views.diff import differences
+from services.projections.views import diff
+from services.projections.views.diff import changed, differences
 from services.projections.views.history import LOGS
 from services.projections.views.instants import text
+from services.projections.views.shown import Label
+from services.projections.views.standing import standing
 from services.projections.views.timeline import entries_of
 
 JSON = st.recursive(
@@ -56,6 +59,20 @@ def test_a_difference_is_told_at_the_deepest_place_and_what_is_new_as_a_whole():
     assert [("", None, {"a": 1})] == [tuple(each) for each in differences(None, {"a": 1})]
 
 
+def test_over_a_long_stretch_the_fields_are_the_same_and_who_touched_them_is_left_out(monkeypatch):
+    ids, tape = Ids(5), Tape()
+    tape.tell(ids.case, *opened(ids), plan(ids, 1), approved(ids, 1))
+    events = tape.of(ids.case)
+
+    def standing_of(known):
+        return Label(code=standing(known).label(), vi="") if known else None
+
+    whole = changed(events[:2], events[2:], standing_of)
+    assert [("/code", "TRIAGED", "PLAN_APPROVED", ["cases:3", "cases:4"])] == [tuple(each.model_dump().values()) for each in whole]
+    monkeypatch.setattr(diff, "MOST", 1)
+    assert [each.model_copy(update={"by": None}) for each in whole] == changed(events[:2], events[2:], standing_of)
+
+
 # -- over HTTP -----------------------------------------------------------------------------------------------------------------
 
 
@@ -75,16 +92,16 @@ def changes(world, get):
 @pytest.mark.real
 @pytest.mark.anyio
 async def test_an_approval_changes_the_plan_and_the_label_and_names_the_chair_the_capacity_and_the_time(world, changes):
-    diff = await changes("first plan", "approved")
-    by_pointer = {each["pointer"]: each for each in diff["changes"]}
+    found = await changes("first plan", "approved")
+    by_pointer = {each["pointer"]: each for each in found["changes"]}
     label = by_pointer["/label/code"]
     assert ("PLAN_SUBMITTED", "PLAN_APPROVED") == (label["before"], label["after"])
-    approval = next(each["told"] for each in diff["facts"] if each["told"]["type"] == "cases.PlanApproved")
+    approval = next(each["told"] for each in found["facts"] if each["told"]["type"] == "cases.PlanApproved")
     assert [f"cases:{approval['position']}"] == label["by"]
     assert ("CT-99801", "commune_chair@99801@2025-07-01") == (approval["actor"], approval["capacity"])
     assert (None, GOALS[1]) == (by_pointer["/plans/1"]["before"], by_pointer["/plans/1"]["after"]["goals"])
     assert 2 == len(by_pointer["/plans/1"]["by"]), "it was submitted, then approved"
-    assert ["cases.PlanSubmitted", "cases.PlanApproved"] == [each["told"]["type"] for each in diff["facts"]]
+    assert ["cases.PlanSubmitted", "cases.PlanApproved"] == [each["told"]["type"] for each in found["facts"]]
 
 
 @pytest.mark.real
@@ -95,19 +112,19 @@ async def test_the_differences_over_any_two_instants_are_exactly_the_facts_betwe
         since, until = sorted(dice.sample(range(1, len(marks)), 2))
         asked = [text(marks[since]), text(marks[until])]
         files = [(await get(f"/cases/{world.ids.case}?as_of={instant}")).json() for instant in asked]
-        diff = (await get(f"/cases/{world.ids.case}/diff?from={asked[0]}&to={asked[1]}")).json()
-        told = [(each["pointer"], each["before"], each["after"]) for each in diff["changes"]]
+        found = (await get(f"/cases/{world.ids.case}/diff?from={asked[0]}&to={asked[1]}")).json()
+        told = [(each["pointer"], each["before"], each["after"]) for each in found["changes"]]
         assert sorted(map(str, map(tuple, differences(*files)))) == sorted(map(str, told))
-        assert all(each["by"] for each in diff["changes"])
+        assert all(each["by"] for each in found["changes"])
         new = {
             (event.log, event.position)
             for event in world.tape.events
             if marks[since][event.log] < event.position <= marks[until][event.log]
         }
-        assert {(each["told"]["log"], each["told"]["position"]) for each in diff["facts"]} <= new
-        assert {cause for each in diff["changes"] for cause in each["by"]} <= {f"{log}:{position}" for log, position in new}
+        assert {(each["told"]["log"], each["told"]["position"]) for each in found["facts"]} <= new
+        assert {cause for each in found["changes"] for cause in each["by"]} <= {f"{log}:{position}" for log, position in new}
         again = (await get(f"/cases/{world.ids.case}/diff?from={asked[0]}&to={asked[1]}")).json()
-        assert diff == again
+        assert found == again
 
 
 @pytest.mark.real
@@ -125,8 +142,8 @@ async def test_before_it_was_opened_there_was_no_file_and_everything_is_new(worl
 @pytest.mark.real
 @pytest.mark.anyio
 async def test_nothing_changes_from_an_instant_to_itself_and_without_an_end_it_is_now(world, get, changes):
-    diff = await changes("closed", "closed")
-    assert ([], []) == (diff["changes"], diff["facts"])
+    found = await changes("closed", "closed")
+    assert ([], []) == (found["changes"], found["facts"])
     world.tape.tell(world.ids.case, measure(world.ids)[0])
     await world.hear()
     now = (await get(f"/cases/{world.ids.case}/diff?from={text(world.marks['closed'])}")).json()
@@ -137,8 +154,8 @@ async def test_nothing_changes_from_an_instant_to_itself_and_without_an_end_it_i
 @pytest.mark.real
 @pytest.mark.anyio
 async def test_an_auditor_sees_no_sealed_word_in_a_difference_and_it_is_recorded_as_what_it_was(world, get, changes):
-    diff = await changes("silent", "closed", groups=AUDITOR, hotline_purpose="audit")
-    assert not [word for word in (CHILD_NAME, *GOALS) if word in str(diff)]
+    found = await changes("silent", "closed", groups=AUDITOR, hotline_purpose="audit")
+    assert not [word for word in (CHILD_NAME, *GOALS) if word in str(found)]
     await changes("silent", "closed", groups=CHAIR)
     assert ["clear_part", "diff"] == [read.view for read in await world.reads_of(world.ids.case)]
     path = f"/cases/{world.ids.case}/diff?from={text(world.marks['silent'])}"

@@ -8,17 +8,20 @@ from chassis.mapper import Recorded
 from services.projections.views.shown import Shown
 from services.projections.views.timeline import Entry
 
+MOST = 300  # facts: a second or two
+
 
 class Changed(Shown):
     """A field of the file. pointer: where (RFC 6901), empty for the whole file; before, after: None where there was nothing.
 
     by: the facts that touched it, as `<log>:<position>`, oldest first; each stands in `facts` with who, when and in which capacity.
+    None where more than 300 facts lie in between: who touched what is then to be asked of shorter stretches.
     """
 
     pointer: str
     before: Any
     after: Any
-    by: list[str]
+    by: list[str] | None
 
 
 class Diff(Shown):
@@ -45,17 +48,16 @@ def changed(
     before: Sequence[Recorded], later: Sequence[Recorded], file_of: Callable[[Sequence[Recorded]], Shown | None]
 ) -> list[Changed]:
     """The fields that differ once `later` is known, too. file_of: the fold, done anew after each fact to see what that changes."""
-    known, file = list(before), _plain(file_of(before))
-    first, touched = file, list[tuple[str, str]]()
+    known, first = list(before), _plain(file_of(before))
+    if len(later) > MOST:
+        return [Changed(**found._asdict(), by=None) for found in differences(first, _plain(file_of([*before, *later])))]
+    file, touched = first, list[tuple[str, str]]()
     for event in later:
         known.append(event)
         now = _plain(file_of(known))
         touched += [(found.pointer, event.cause) for found in differences(file, now)]
         file = now
-    return [
-        Changed(**found._asdict(), by=list(dict.fromkeys(cause for pointer, cause in touched if _overlap(pointer, found.pointer))))
-        for found in differences(first, file)
-    ]
+    return [Changed(**found._asdict(), by=_by(found.pointer, touched)) for found in differences(first, file)]
 
 
 def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Difference]:
@@ -69,6 +71,10 @@ def differences(before: Any, after: Any, pointer: str = "") -> Iterator[Differen
             yield from differences(_at(before, n), _at(after, n), f"{pointer}/{n}")
     elif before != after:
         yield Difference(pointer, before, after)
+
+
+def _by(pointer: str, touched: Sequence[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(cause for other, cause in touched if _overlap(other, pointer)))
 
 
 def _plain(file: Shown | None) -> Any:
