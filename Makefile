@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SUFFIXES:
-.PHONY: help setup demo test chaos tamper up down lint format bench contracts consumer verifier lock clean
+.PHONY: help setup demo test chaos tamper instants up down lint format bench contracts consumer verifier lock clean
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
@@ -34,6 +34,9 @@ chaos: setup ## break the line in every way, under load, and count (SHORT=1: a l
 
 tamper: .venv/packages .venv/hotline verifier ## tamper with evidence in every way, and see which verifier finds what
 	@$(BIN)/python -m tools.ledger.tamper
+
+instants: setup ## 1,000 random instants of 100,000 events, each shown again byte for byte (EVENTS=, INSTANTS=, SEED=)
+	@$(BIN)/python -m tests.instants $(if $(EVENTS),--events $(EVENTS)) $(if $(INSTANTS),--instants $(INSTANTS)) $(if $(SEED),--seed $(SEED))
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
 	@$(BIN)/hotline up

@@ -86,7 +86,7 @@ class Running:
     # -- databases --------------------------------------------------------------------------------------------------------------
 
     def uri(self, database: str, role: str = "postgres") -> str:
-        """The connection string of a role, the local server's superuser if none is named."""
+        """The connection string of a login role of the local server; `postgres` is the superuser."""
         home = Path(self.state["postgres"])
         server = Postgres(home)
         server.port = json.loads((home / "ports.json").read_text())["postgres"]
