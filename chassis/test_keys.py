@@ -14,6 +14,7 @@ from chassis import keys
 from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.transient import StoreGone
+from chassis.wiring import flushing
 from contracts.kernel import Fact, Personal, Refused
 
 META = {"actor": "officer-7", "cause": "rest:1", "correlation": str(UUID(int=9))}
@@ -118,6 +119,14 @@ def test_what_a_process_remembers_of_a_destroyed_person_is_gone_once_it_forgets(
     run(process.create([person]))
     destroy(as_owner, person)
     process.flush()
+    assert {} == run(process.get([person]))
+
+
+def test_a_worker_that_hears_that_somebody_was_forgotten_remembers_no_key_any_more(store, run, as_owner):
+    person, process = uuid4(), store()
+    run(process.create([person]))
+    destroy(as_owner, person)
+    run(flushing(process)(None, None))
     assert {} == run(process.get([person]))
 
 

@@ -199,6 +199,12 @@ def test_a_service_tells_its_own_topic_and_listens_to_the_facts_it_acts_on():
     assert ["ReportScreened", "PersonForgotten"] == heard
 
 
+@pytest.mark.parametrize("service", ["cases", "referrals", "notifications"])
+def test_whoever_hears_intake_and_opens_or_makes_boxes_hears_that_a_person_was_forgotten(service):
+    operations = json.loads(texts()[f"contracts/asyncapi/{service}.json"])["operations"]
+    assert {"$ref": "#/channels/intake/messages/intake.PersonForgotten"} in operations["hear-intake"]["messages"]
+
+
 @cache
 def texts():
     """File → content as generated now, but for the golden files, which are written once."""
