@@ -15,7 +15,7 @@ from chassis.keys import KeyStore
 from chassis.problems import Problem
 from chassis.web import Api, uuid_of
 from contracts.codes import codes
-from services.projections.policy import reader_of, standing
+from services.projections.policy import reader_of, sees, standing
 from services.projections.reads import RecordRead
 from services.projections.views import instants
 from services.projections.views.case_file import CaseFile
@@ -28,7 +28,8 @@ from services.projections.views.timeline import By, Reads, Timeline
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {"default": {"description": "A problem", "content": {"application/problem+json": {}}}}
 Id = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})]
-Which = Annotated[Literal["file", "informant"], Query(alias="view")]
+Which = Annotated[Literal["file", "informant", "restricted"], Query(alias="view")]
+REASONED = (("informant",), ("restricted",))
 Build = Callable[[Files, UUID], Awaitable[Shown | None]]
 
 
@@ -78,7 +79,7 @@ class Reading:
     async def answer(self, asked: Asked, kind: str, id_: str, views: tuple[str, ...], build: Build) -> Response:
         """The first of `views` that the asker may have; `build` folds it. Raises Problem 400, 403, 503 or NotFound."""
         actor, read, purpose = await self.api.actor(asked.request), uuid_of(id_), asked.purpose()
-        reason = asked.reason() if views == ("informant",) else None
+        reason = asked.reason() if views in REASONED else None
         if asked.wait_for is not None:
             await instants.folded(self.pool, instants.parse(asked.wait_for))
         vector = await instants.instant(self.pool, asked.as_of)
@@ -86,7 +87,7 @@ class Reading:
         capacity, view = reader_of(actor, views, whose)
         if asked.as_of is not None:
             reader_of(actor, ("as_of",), whose)
-        reader = Reader(self.pool, self.keys, vector)
+        reader = Reader(self.pool, self.keys, vector, sees(capacity, view))
         shown = await build(Files(reader, sealed=view != "clear_part"), read)
         if shown is None:
             raise NotFound
@@ -112,24 +113,25 @@ def files(reading: Reading) -> None:
     """`GET /projections/v1/{cases,records,contacts,hand-offs}/{id}`, the timeline of a case and who has read it."""
     app = reading.api.app
     file = ("file", "clear_part")
+    shows = {"file": file, "restricted": ("restricted",)}
 
     async def case(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a case; with view=informant who told us, for which a reason is needed."""
+        """The file of a case. For a reason, with view=informant who told us, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(asked, "case", id_, ("informant",), lambda at, read: at.informant(read, "case"))
-        return await reading.answer(asked, "case", id_, file, lambda at, read: at.case(read))
+        return await reading.answer(asked, "case", id_, shows[view], lambda at, read: at.case(read))
 
     async def record(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a record; with view=informant who told us, for which a reason is needed."""
+        """The file of a record. For a reason, with view=informant who told us, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(asked, "record", id_, ("informant",), lambda at, read: at.informant(read, "record"))
-        return await reading.answer(asked, "record", id_, file, lambda at, read: at.record(read))
+        return await reading.answer(asked, "record", id_, shows[view], lambda at, read: at.record(read))
 
     async def contact(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a contact; with view=informant who called, for which a reason is needed."""
+        """The file of a contact. For a reason, with view=informant who called, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(asked, "contact", id_, ("informant",), lambda at, read: at.informant(read, "contact"))
-        return await reading.answer(asked, "contact", id_, file, lambda at, read: at.contact(read))
+        return await reading.answer(asked, "contact", id_, shows[view], lambda at, read: at.contact(read))
 
     async def hand_off(asked: Said, id_: Id) -> Response:
         """What was handed off, with exactly the fields that it discloses."""
