@@ -21,6 +21,7 @@ from eventsourcing.persistence import StoredEvent
 
 from bench.contest import Measured, Report, Scale, closed_loop, contest, measured, say, shown
 from bench.ground import Ground
+from chassis.loop import on_its_loop
 from chassis.service import Parts
 from contracts.cases import EmergencyMeasureApplied
 from contracts.shapes import Addressee
@@ -119,7 +120,7 @@ class _Ours:
                     await asyncio.gather(*(work() for _ in range(clients)))
                 return await closed_loop(clients, seconds, work) if seconds else Measured(0)
 
-        return asyncio.run(go())
+        return on_its_loop(go())
 
     async def _work(self, parts: Parts, events: int) -> Callable[[], object]:
         async def append() -> None:

@@ -1,6 +1,5 @@
 """What a case's past costs: loading and folding it cold, and deciding upon it, in process and without HTTP."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from bench import history
 from bench.contest import Measured, Report, Scale, contest, measured
 from bench.ground import Ground
 from chassis.commands import Call
+from chassis.loop import on_its_loop
 from chassis.service import Parts
 from chassis.wiring import commands_of
 from contracts.shapes import Addressee
@@ -38,7 +38,7 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
     unused = {length: iter(cases) for length, cases in streams.items()}
 
     def contestant(length: int, work: Callable[[Parts, UUID], Awaitable[object]]) -> Callable[[], Measured]:
-        return lambda: asyncio.run(_each(ground, database, [next(unused[length]) for _ in range(times)], work))
+        return lambda: on_its_loop(_each(ground, database, [next(unused[length]) for _ in range(times)], work))
 
     contestants = {
         (name, length): contestant(length, work) for name, work in (("load", _load), ("command", _command)) for length in LENGTHS

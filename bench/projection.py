@@ -14,6 +14,7 @@ from bench.contest import Measured, Report, Scale, contest, figures, say
 from bench.ground import Ground, create_topic
 from bench.refill import LENGTH, told
 from chassis.kafka import topic_of
+from chassis.loop import on_its_loop
 from chassis.view import positions
 from services.projections.bootstrap import HEARS, build
 from tools.views_commands import Where, rebuild
@@ -39,9 +40,9 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
     database = ground.database(LOG)
     ground.fill(database, _rows(events))
     for other in {*HEARS} - {LOG}:
-        asyncio.run(create_topic(ground.kafka.bootstrap, topic_of(other)))
+        on_its_loop(create_topic(ground.kafka.bootstrap, topic_of(other)))
     say(f"telling {events:,} events")
-    asyncio.run(told(ground, database, LOG))
+    on_its_loop(told(ground, database, LOG))
     env = stock_runner.prepare(ground, _rows(fewer))
     found = contest(
         {
@@ -68,7 +69,7 @@ def _grow(report: Report, ground: Ground, database: str, events: int, before: Me
     many = events * 10
     say(f"telling {many - events:,} more events")
     ground.fill(database, _rows(many - events))
-    refilled = asyncio.run(told(ground, database, LOG))
+    refilled = on_its_loop(told(ground, database, LOG))
     report.note(f"The relay told the other {many - events:,} events at {refilled.rate:,.0f} records/s.")
     say(f"views of {many:,} events")
     live, applied = _applied(ground, many)
@@ -86,7 +87,7 @@ def _rows(events: int) -> Iterator[tuple]:
 def _applied(ground: Ground, events: int) -> tuple[str, Measured]:
     """The loops of views that the worker of projections runs, the other logs empty; and the database that they filled."""
     database = ground.renewed("projections")
-    seconds = asyncio.run(_apply(ground, database, events))
+    seconds = on_its_loop(_apply(ground, database, events))
     if (kept := _kept(ground, database)) != events:
         raise RuntimeError(f"{kept} of {events} events were kept")
     return database, Measured(events / seconds)
@@ -116,7 +117,7 @@ def _rebuilt(ground: Ground, database: str, events: int) -> Measured:
     thresholds = gc.get_threshold()
     begin = time.perf_counter()
     with contextlib.redirect_stdout(None):
-        asyncio.run(rebuild(place, None))
+        on_its_loop(rebuild(place, None))
     seconds = time.perf_counter() - begin
     gc.set_threshold(*thresholds)
     if (kept := _kept(ground, database)) != 2 * events:

@@ -13,6 +13,7 @@ from bench import history
 from bench.contest import Measured, Report, Scale, contest, figures, say
 from bench.ground import Ground, create_topic
 from chassis.kafka import topic_of
+from chassis.loop import on_its_loop
 from chassis.relay import relay
 
 LENGTH = 20  # events a case
@@ -38,9 +39,9 @@ def run(ground: Ground, scale: Scale) -> Iterator[Report]:
     say(f"refill of {events:,} records")
     found = contest(
         {
-            "relay": lambda: asyncio.run(told(ground, database, f"refill{next(number)}")),
-            "send_batch": lambda: asyncio.run(_sent(ground, values, _in_batches)),
-            "send": lambda: asyncio.run(_sent(ground, values, _one_by_one)),
+            "relay": lambda: on_its_loop(told(ground, database, f"refill{next(number)}")),
+            "send_batch": lambda: on_its_loop(_sent(ground, values, _in_batches)),
+            "send": lambda: on_its_loop(_sent(ground, values, _one_by_one)),
         },
         scale.rounds,
     )

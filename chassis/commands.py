@@ -19,7 +19,7 @@ from contracts.ids import command_id
 from contracts.kernel import Command, Fact, Given, Refused
 from contracts.rules import Rules
 
-KEPT = 2000  # streams whose folded state is kept: the next command on one reads only what came since
+KEPT = 5000  # streams whose folded state is kept: the next command on one reads only what came since
 ROUNDS = 20  # a stream so contended that twenty decisions in a row come too late is answered "try again"
 
 Permit = Callable[[Any, Command], str]

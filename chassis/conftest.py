@@ -15,6 +15,7 @@ from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.migrate import migrate
 from deploy.local.postgres import Postgres
+from tests.topics import world_of
 
 SQL = Path(__file__).parent / "sql"
 MASTER = bytes(range(32))
@@ -97,3 +98,13 @@ def new_log_of(database, open_pool, run) -> Iterator[Callable[[str], Log]]:
 def new_log(database, new_log_of) -> Callable[[], Log]:
     """Empty logs."""
     return lambda: new_log_of(database("cases"))
+
+
+@pytest.fixture
+async def world(kafka, templates, database):
+    def open_database():
+        name = database("cases")
+        return name, templates.uri(name, "cases_worker")
+
+    async with world_of(kafka.bootstrap, open_database) as world:
+        yield world

@@ -6,6 +6,7 @@ A fact whose cause is a position of another log that this service also hears wai
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from logging import getLogger
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from eventsourcing.persistence import JSONTranscoder, MapperDeserialisationError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from opentelemetry import context, metrics, propagate, trace
-from psycopg import Rollback
+from psycopg import AsyncConnection, Rollback
 from psycopg_pool import AsyncConnectionPool
 
 from chassis.commands import Call, Commands
@@ -30,6 +31,8 @@ from chassis.reaction import Reaction
 from chassis.transient import TRANSIENT, pauses
 from contracts.kernel import Refused
 
+BATCH = 500  # records taken at a time: their offset, and the place behind facts that are nobody's here, are written once
+_MOVE = "UPDATE heard SET position = %s WHERE topic = %s AND partition = 0 AND position = %s"
 log_ = structlog.get_logger("hotline.hearing")
 tracer = trace.get_tracer("hotline")
 meter = metrics.get_meter("hotline")
@@ -49,6 +52,8 @@ class Ears:
     reactions: Sequence[Reaction]
     copies: Handlers = field(default_factory=dict)
     _heard: dict[str, int] = field(default_factory=dict)
+    _saved: dict[str, int] = field(default_factory=dict)
+    """What the table says; behind `_heard` by facts that are nobody's here, which nothing is lost by hearing again."""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def listen(self, up: Callable[[], None]) -> None:
@@ -83,21 +88,20 @@ class Ears:
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_poll_interval_ms=86_400_000,  # a transient fault is waited out in place, however long it takes
             listener=place,
+            batch=True,
+            max_records=BATCH,
         )
 
         @place.subscriber
-        async def on_record(body: bytes, msg: KafkaMessage) -> None:
-            row = row_of({name: str(value) for name, value in msg.headers.items()}, body)
-            if row is None:
-                log_.error("a record that is not from a relay was passed over", topic=topic_of(source))
-                return
-            for pause in pauses(longest=10):
-                try:
-                    await self.hear(source, row, {name: str(value) for name, value in msg.headers.items()})
-                    break
-                except TRANSIENT as problem:
-                    log_.warning("waiting", source=source, position=row.position, seconds=pause, error=type(problem).__name__)
-                    await asyncio.sleep(pause)
+        async def on_records(msg: KafkaMessage) -> None:
+            bodies: Any = msg.body
+            for headers, body in zip(msg.batch_headers, bodies, strict=True):
+                row = row_of(headers, body)
+                if row is None:
+                    log_.error("a record that is not from a relay was passed over", topic=topic_of(source))
+                    continue
+                await _patiently(source, partial(self.hear, source, row, headers))
+            await _patiently(source, partial(self._save, source))
 
     async def hear(self, source: str, row: Row, headers: Mapping[str, str]) -> None:
         """Act on the next position of a log once. Raises only what is transient."""
@@ -107,6 +111,10 @@ class Ears:
                 log_.error("a gap", source=source, waiting_for=last + 1, got=row.position)
             return  # heard before, or not yet its turn: the relay sends it again behind the missing one
         try:
+            if not self._concerns(row.type):
+                await self._cause_heard(row)
+                await self._move(source, row.position)
+                return
             async with self.pool.connection() as db:
                 if await is_parked(db, source, row.stream):
                     raise MapperDeserialisationError(BEHIND)
@@ -151,6 +159,9 @@ class Ears:
                     await parked_again(db, source, row, reason)
                 return
 
+    def _concerns(self, type_: str) -> bool:
+        return any(kind.TOPIC == type_ for kind in (*(reaction.hears for reaction in self.reactions), *self.copies))
+
     async def _first_parked(self, source: str, stream: UUID) -> tuple[Row, dict[str, str]] | None:
         async with self.pool.connection() as db:
             return await first_parked(db, source, stream)
@@ -158,8 +169,6 @@ class Ears:
     async def _react(self, source: str, row: Row, headers: Mapping[str, str]) -> tuple[Handler, Recorded] | None:
         wanted = [reaction for reaction in self.reactions if reaction.hears.TOPIC == row.type]
         copy = next((handler for kind, handler in self.copies.items() if kind.TOPIC == row.type), None)
-        if not wanted and not copy:
-            return None
         event = recorded(source, row, FactMapper())
         with tracer.start_as_current_span(
             f"process {topic_of(source)}",
@@ -215,9 +224,15 @@ class Ears:
         async with self.pool.connection() as db:
             for source in self.sources:
                 await db.execute("INSERT INTO heard VALUES (%s, 0, 0) ON CONFLICT DO NOTHING", (topic_of(source),))
-                cursor = await db.execute("SELECT position FROM heard WHERE topic = %s AND partition = 0", (topic_of(source),))
-                ((self._heard[source],),) = await cursor.fetchall()
+                self._saved[source] = self._heard[source] = await _saved_in(db, source)
                 heard_.set(self._heard[source], {"source": source})
+
+    async def _taken_over(self, source: str) -> None:
+        """Another worker moved the place meanwhile: take its word, unless it has heard less than we have."""
+        async with self.pool.connection() as db:
+            told, ours = await _saved_in(db, source), self._saved[source]
+        self._saved[source] = told
+        await self._move(source, max(told, self._heard[source]) if told > ours else told)
 
     async def _advance(
         self,
@@ -230,10 +245,7 @@ class Ears:
         """Move the place, and keep what moves with it. False if it should wait behind what was digested meanwhile: it need not."""
         flows = False
         async with self.pool.connection() as db, db.transaction():
-            moved = await db.execute(
-                "UPDATE heard SET position = %s WHERE topic = %s AND partition = 0 AND position = %s",
-                (row.position, topic_of(source), row.position - 1),
-            )
+            moved = await db.execute(_MOVE, (row.position, topic_of(source), self._saved[source]))
             if moved.rowcount and copy:
                 handler, event = copy
                 await handler(db, event)
@@ -246,13 +258,31 @@ class Ears:
             return False
         if moved.rowcount and parked:
             parked_.add(1, {"source": source})
-        if not moved.rowcount:  # another worker was here: take its word
-            await self._remember()
-        async with self._moved:
-            self._heard[source] = max(self._heard[source], row.position) if moved.rowcount else self._heard[source]
-            self._moved.notify_all()
-        heard_.set(self._heard[source], {"source": source})
+        if not moved.rowcount:
+            await self._taken_over(source)
+            return True
+        self._saved[source] = row.position
+        heard_.set(row.position, {"source": source})
+        await self._move(source, row.position)
         return True
+
+    async def _save(self, source: str) -> None:
+        """Write down how far facts that are nobody's here were heard: once a batch, for a crash only means hearing them again."""
+        position = self._heard[source]
+        if position == self._saved[source]:
+            return
+        async with self.pool.connection() as db:
+            moved = await db.execute(_MOVE, (position, topic_of(source), self._saved[source]))
+        if not moved.rowcount:
+            await self._taken_over(source)
+            return
+        self._saved[source] = position
+        heard_.set(position, {"source": source})
+
+    async def _move(self, source: str, position: int) -> None:
+        async with self._moved:
+            self._heard[source] = position
+            self._moved.notify_all()
 
 
 @dataclass
@@ -282,6 +312,24 @@ class _Place(ConsumerRebalanceListener):
         """Nothing is kept that could be lost."""
 
 
+async def _saved_in(db: AsyncConnection[Any], source: str) -> int:
+    cursor = await db.execute("SELECT position FROM heard WHERE topic = %s AND partition = 0", (topic_of(source),))
+    ((position,),) = await cursor.fetchall()
+    return int(position)
+
+
+async def _patiently(source: str, what: Callable[[], Awaitable[None]]) -> None:
+    """Do it; what is transient is waited out in place, however long it takes."""
+    for pause in pauses(longest=10):
+        try:
+            await what()
+        except TRANSIENT as problem:
+            log_.warning("waiting", source=source, seconds=pause, error=type(problem).__name__)
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
 def _cause(row: Row) -> tuple[str, int]:
     """Log and position of what caused a fact; 0 for what no log holds."""
     log, _, position = JSONTranscoder().decode(row.state)["meta"].get("cause", "").partition(":")
@@ -295,10 +343,14 @@ def _reason(problem: Exception) -> str:
     return str(problem) if isinstance(problem, MapperDeserialisationError) else type(problem).__name__
 
 
-async def _legible(record: Any, parse: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
+async def _legible(records: Any, parse: Callable[[Any], Awaitable[KafkaMessage]]) -> KafkaMessage:
     """The library's parser over headers that it can read: one that is no text would come back for ever, and one called `reply_to`
     would have our answer sent wherever a stranger likes."""
-    return await parse(replace(record, headers=[(name, text.encode()) for name, text in texts_of(record.headers).items()]))
+    return await parse(tuple(replace(record, headers=_encoded(texts_of(record.headers))) for record in records))
+
+
+def _encoded(texts: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    return [(name, text.encode()) for name, text in texts.items()]
 
 
 async def _raw(msg: KafkaMessage) -> Any:

@@ -9,7 +9,6 @@ import contextlib
 import gc
 import select
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from chassis import failpoints, telemetry
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
+from chassis.loop import on_its_loop
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import not_ahead
 from chassis.settings import Settings, key_from
@@ -162,8 +162,8 @@ class Service:
             try:
                 await loop(works)
             except (*TRANSIENT, asyncio.CancelledError) as problem:
-                if isinstance(problem, asyncio.CancelledError) and _is_ending():
-                    raise
+                if _is_ending():  # a library that is cancelled while it cleans up after a failure swallows the cancellation
+                    raise asyncio.CancelledError from problem
                 self.down.add(name)
                 pause = next(waits)
                 log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
@@ -239,14 +239,5 @@ def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Ser
         async with parts_of(name, settings) as parts:
             await build(parts).run(role)
 
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop()) as runner:
-        runner.run(main())
-
-
-def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: the same loop, in C."""
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415 - not to be had everywhere
-
-    return uvloop.new_event_loop
+    with contextlib.suppress(KeyboardInterrupt):
+        on_its_loop(main())

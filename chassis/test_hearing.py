@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 
 from chassis.hearing import Ears
 from tests.listeners import listener_to
-from tests.topics import Said, relaying, row, say, until, world_of
+from tests.topics import Said, relaying, row, say, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -21,16 +21,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 def said_in_the_log():
     with structlog.testing.capture_logs() as lines:
         yield lines
-
-
-@pytest.fixture
-async def world(kafka, templates, database):
-    def open_database():
-        name = database("cases")
-        return name, templates.uri(name, "cases_worker")
-
-    async with world_of(kafka.bootstrap, open_database) as world:
-        yield world
 
 
 async def test_everything_said_is_noted_once_with_its_cause(world):
@@ -196,6 +186,30 @@ async def test_offsets_set_back_to_the_beginning_change_nothing(world):
     assert ["one", "two", "three", "four"] == await listener.words(stream)
 
 
+async def test_facts_that_are_nobodys_here_are_passed_and_their_place_is_kept(world):
+    topic = await world.topic()
+    listener = await listener_to(world, topic)
+    stream = uuid4()
+    rows = [row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n) for n in range(1, 41)]
+    async with listener.listening():
+        for each in rows:
+            await topic.send(each, **({} if each.position == 20 else {"ce_type": "spoken.Hummed"}))
+        await listener.has_heard(topic.log, 40)
+    async with listener.listening():  # after a restart, too
+        await topic.send(row(41, Said(word="last", to=stream), stream=stream, version=41))
+        await listener.has_heard(topic.log, 41)
+    assert ["w20", "last"] == await listener.words(stream)
+
+
+async def test_bytes_that_cannot_be_read_are_parked_though_they_may_be_nobodys_here(world):
+    topic = await world.topic()
+    listener = await listener_to(world, topic)
+    async with listener.listening():
+        await topic.send(row(1, Said(word="x", to=uuid4()), stream=uuid4()), body=b"{", ce_type="spoken.Hummed")
+        await listener.has_heard(topic.log, 1)
+    assert [(1, "JSONDecodeError")] == await listener.parked()
+
+
 @pytest.mark.parametrize("heard", [0, 2])
 async def test_a_database_that_was_restored_from_a_backup_hears_again_what_it_has_not_heard(world, heard):
     """The group has heard everything, and would wait for ever for what comes next."""
@@ -265,6 +279,7 @@ async def test_a_database_that_is_away_is_waited_for_and_nothing_is_parked(world
             await say(log, "two", stream=stream)
             await topic.holds(2)
             db.execute(f"ALTER DATABASE {listener.database} ALLOW_CONNECTIONS true")
+        listener.pool.timeout = 30  # the worker waited; now this test asks, and the pool tries again once a second
         await listener.has_heard(topic.log, 2)
     assert (["one", "two"], []) == (await listener.words(stream), await listener.parked())
 

@@ -11,7 +11,7 @@ from chassis import hearing
 from chassis.kafka import headers_of
 from chassis.parked import BEHIND
 from tests.listeners import ParkedDiscarded, ParkedRetried, listener_to
-from tests.topics import Said, relaying, row, say, until, world_of
+from tests.topics import Said, relaying, row, say, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -20,16 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.real]
 def said_in_the_log():
     with structlog.testing.capture_logs() as lines:
         yield lines
-
-
-@pytest.fixture
-async def world(kafka, templates, database):
-    def open_database():
-        name = database("cases")
-        return name, templates.uri(name, "cases_worker")
-
-    async with world_of(kafka.bootstrap, open_database) as world:
-        yield world
 
 
 async def nothing_is_parked(listener):

@@ -66,6 +66,22 @@ async def test_a_loop_ends_when_the_process_does():
     assert 1 == loop.tries
 
 
+async def test_a_loop_ends_though_a_library_swallows_the_cancellation_while_it_cleans_up():
+    """aiokafka's `stop()` does, so a worker told to end just then began its relay anew and stayed for ever."""
+
+    async def cleaning_up(_):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise KafkaConnectionError from None
+
+    task = asyncio.create_task(Scripted().service._keep("loop", cleaning_up))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(task), 5)
+
+
 async def test_any_other_failure_ends_the_process():
     with pytest.raises(ZeroDivisionError):
         await Scripted(ZeroDivisionError()).start()

@@ -89,13 +89,13 @@ class Listener:
     @asynccontextmanager
     async def listening(self):
         up = asyncio.Event()
-        async with running(replace(self.ears, _heard={}, _moved=asyncio.Condition()).listen(up.set), up) as task:
+        async with running(replace(self.ears, _heard={}, _saved={}, _moved=asyncio.Condition()).listen(up.set), up) as task:
             yield task
 
     @asynccontextmanager
     async def working(self):
         """It listens, and obeys what is decided about what it parked."""
-        up, ears = asyncio.Event(), replace(self.ears, _heard={}, _moved=asyncio.Condition())
+        up, ears = asyncio.Event(), replace(self.ears, _heard={}, _saved={}, _moved=asyncio.Condition())
         follower = Follower("clocks", self.log, self.pool, parked_handlers("noted"))
         obeying = retries(self.pool, ears.again, lambda: None)
         async with running(follower.run(lambda: None)), running(obeying), running(ears.listen(up.set), up) as task:

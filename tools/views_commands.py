@@ -3,7 +3,6 @@
 Where `H111_DATABASE` is set, the variables of the projections worker say where; else the local stack that runs does.
 """
 
-import asyncio
 import gc
 import json
 import os
@@ -20,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis import failpoints
 from chassis.log import Log
+from chassis.loop import on_its_loop
 from chassis.settings import settings_from_environment
 from chassis.transient import TRANSIENT
 from chassis.view import Vector
@@ -67,7 +67,7 @@ def run(work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
             await work(db)
 
     try:
-        asyncio.run(connected())
+        on_its_loop(connected())
     except (errors.ObjectInUse, errors.LockNotAvailable) as problem:
         sys.exit(str(problem.diag.message_primary))
     except TRANSIENT as problem:
@@ -172,7 +172,7 @@ def rebuild_command(
     place = where()
     failpoints.use(place.failpoints)
     try:
-        build, digest = asyncio.run(rebuild(place, accept))
+        build, digest = on_its_loop(rebuild(place, accept))
     except KeyboardInterrupt:
         print("\nstopped; nothing is lost: hotline views rebuild goes on, hotline views cancel gives it up")
         sys.exit(130)

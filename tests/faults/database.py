@@ -29,7 +29,7 @@ LONGEST = 2 * LOCK_TIMEOUT + 5  # a request waits for the round of appends under
 )
 def immediate_stop(chaos: Chaos) -> None:
     postgres = chaos.stack.postgres
-    for _ in chaos.times(2, 20):
+    for _ in chaos.times(1, 20):
         with chaos.strike():
             killed = postgres.process.pid
             os.kill(killed, signal.SIGQUIT)

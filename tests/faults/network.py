@@ -26,7 +26,7 @@ BAD = Weather(latency=0.005, slice=200, lose=0.02)
 )
 def bad_consoles(chaos: Chaos) -> None:
     port = urlsplit(chaos.stack.urls["front"]).port or 0
-    stories = 6 if chaos.short else 100
+    stories = 3 if chaos.short else 100
     with Proxy(port, replace(BAD), seed=chaos.random.randrange(2**32)) as proxy:
         far = replace(chaos.line, door=f"http://127.0.0.1:{proxy.port}", http=httpx2.Client(timeout=30))
         with Desks(far, Random(chaos.random.random()), 3) as desks:
@@ -44,9 +44,9 @@ def bad_consoles(chaos: Chaos) -> None:
 def bad_database(chaos: Chaos) -> None:
     with _detour(chaos, replace(BAD, latency=0.0, lose=0.0)) as proxy:
         proxy.weather.lose = 0.002
-        chaos.desks.tell(6 if chaos.short else 100)
+        chaos.desks.tell(2 if chaos.short else 100)
         proxy.weather.lose = 0.0
-        for _ in chaos.times(3, 30):
+        for _ in chaos.times(2, 30):
             with chaos.strike():
                 proxy.cut()
             chaos.desks.tell(1)
