@@ -4,12 +4,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+from psycopg import AsyncConnection
+
 from chassis.about_itself import heartbeat
 from chassis.clocks import clock_handlers, timer
 from chassis.commands import Commands, Enrich
-from chassis.follow import Follower, Handlers
+from chassis.follow import Follower, Handler, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
+from chassis.keys import KeyStore
+from chassis.mapper import Recorded
 from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
@@ -37,6 +41,15 @@ def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
     api = Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
     parked_board(api, parts)
     return api
+
+
+def flushing(keys: KeyStore) -> Handler:
+    """Whoever hears that a person was forgotten forgets every key at once; the place it heard moves with it."""
+
+    async def flush(_: AsyncConnection[Any], __: Recorded) -> None:
+        keys.flush()
+
+    return flush
 
 
 def loops_of(

@@ -10,7 +10,7 @@ from chassis.ledger.note import SigningKey
 from chassis.settings import key_from
 from deploy.local.kafka import Kafka
 from deploy.local.oidc import AUDIENCE, Oidc
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import Postgres, key_role
 from deploy.local.smtp import OWN_DOMAIN, Smtp
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ class Environment:
             "H111_HOST": "127.0.0.1",
             "H111_PORT": str(port),
             "H111_DATABASE": postgres.uri(service, f"{service}_{role}"),
-            "H111_KEYS": postgres.uri("keys", f"{service}_keys"),
+            "H111_KEYS": postgres.uri("keys", key_role(service, role)),
             "H111_MASTER_KEY_FILE": self._key("master"),
             "H111_FINGERPRINT_KEY_FILE": self._key("fingerprint"),
             "H111_LINK_KEY_FILE": self._key("link"),

@@ -16,7 +16,7 @@ from services.projections.views.timeline import By, Timeline
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {"default": {"description": "A problem", "content": {"application/problem+json": {}}}}
 Id = Annotated[str, Path(alias="id", json_schema_extra={"format": "uuid"})]
-Which = Annotated[Literal["file", "informant"], Query(alias="view")]
+Which = Annotated[Literal["file", "informant", "restricted"], Query(alias="view")]
 From = Annotated[str, Query(alias="from", description="a time or an instant; what was recorded later is told")]
 Since = Annotated[str | None, Query(alias="from", description="a time or an instant; without it, the beginning")]
 Until = Annotated[str | None, Query(alias="to", description="a time or an instant; without it, now")]
@@ -24,27 +24,27 @@ Until = Annotated[str | None, Query(alias="to", description="a time or an instan
 
 def files(reading: Reading) -> None:
     """`GET /projections/v1/{cases,records,contacts,hand-offs}/{id}`."""
-    file, app = ("file", "clear_part"), reading.api.app
+    shows, app = {"file": ("file", "clear_part"), "restricted": ("restricted",)}, reading.api.app
 
     async def case(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a case; with view=informant who told us, for which a reason is needed."""
+        """The file of a case. For a reason, with view=informant who told us, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(asked, Wanted("case", id_, ("informant",)), lambda at, read: at.informant(read, "case"))
-        return await reading.answer(asked, Wanted("case", id_, file), lambda at, read: at.case(read))
+        return await reading.answer(asked, Wanted("case", id_, shows[view]), lambda at, read: at.case(read))
 
     async def record(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a record; with view=informant who told us, for which a reason is needed."""
+        """The file of a record. For a reason, with view=informant who told us, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(asked, Wanted("record", id_, ("informant",)), lambda at, read: at.informant(read, "record"))
-        return await reading.answer(asked, Wanted("record", id_, file), lambda at, read: at.record(read))
+        return await reading.answer(asked, Wanted("record", id_, shows[view]), lambda at, read: at.record(read))
 
     async def contact(asked: Said, id_: Id, view: Which = "file") -> Response:
-        """The file of a contact; with view=informant who called, for which a reason is needed."""
+        """The file of a contact. For a reason, with view=informant who called, with view=restricted the restricted alone."""
         if view == "informant":
             return await reading.answer(
                 asked, Wanted("contact", id_, ("informant",)), lambda at, read: at.informant(read, "contact")
             )
-        return await reading.answer(asked, Wanted("contact", id_, file), lambda at, read: at.contact(read))
+        return await reading.answer(asked, Wanted("contact", id_, shows[view]), lambda at, read: at.contact(read))
 
     async def hand_off(asked: Said, id_: Id) -> Response:
         """What was handed off, with exactly the fields that it discloses."""

@@ -12,6 +12,7 @@ from chassis.problems import Problem
 from chassis.view_builds import reading
 from contracts.kernel import Command
 from services.projections.bundles import Bundle
+from services.projections.views.history import Sees
 
 LINE = frozenset({"counsellor", "supervisor", "operator"})
 BODIES = {"commune_officer": "commune_pc", "commune_chair": "commune_pc", "provincial_officer": "province_health"}
@@ -78,6 +79,13 @@ def reader_of(actor: Actor, views: tuple[str, ...], standing: Standing | None) -
         if standing and (capacity := permitted(actor, view, standing)):
             return capacity, view
     raise NotFound
+
+
+def sees(capacity: Capacity, view: str) -> Sees:
+    """A restricted person is shown to the data officer alone."""
+    if view == "restricted":
+        return "restricted"
+    return "everybody" if capacity.role == "data_officer" else "unrestricted"
 
 
 async def standing(pool: AsyncConnectionPool, kind: str, id_: UUID) -> Standing | None:

@@ -17,13 +17,14 @@ from chassis.problems import Problem
 from chassis.view import Vector
 from chassis.web import Api, uuid_of
 from contracts.codes import codes
-from services.projections.policy import Standing, reader_of, standing
+from services.projections.policy import Standing, reader_of, sees, standing
 from services.projections.reads import RecordRead, RecordRefusal
 from services.projections.views import instants
 from services.projections.views.files import LOG_OF, Files
 from services.projections.views.history import Reader
 from services.projections.views.shown import Shown, answer_bytes
 
+REASONED = (("informant",), ("restricted",))
 Build = Callable[[Files, UUID], Awaitable[Shown | None]]
 
 
@@ -101,11 +102,11 @@ class Reading:
 
     async def _answer(self, asked: Asked, wanted: Wanted, build: Build, actor: Actor, read: UUID) -> Response:
         purpose = asked.purpose()
-        reason = asked.reason() if wanted.views == ("informant",) else None
+        reason = asked.reason() if wanted.views in REASONED else None
         since, vector = await self._instants(asked, wanted)
         whose = await standing(self.pool, wanted.kind, read)
         capacity, view = self._may(asked, wanted, actor, whose)
-        reader = Reader(self.pool, self.keys, vector)
+        reader = Reader(self.pool, self.keys, vector, sees(capacity, view))
         shown = await build(Files(reader, sealed=view != "clear_part", since=since), read)
         if shown is None:
             raise await self._not_yet(reader, wanted.kind, read)

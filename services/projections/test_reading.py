@@ -203,7 +203,7 @@ async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(wo
 
 async def test_a_forgotten_child_is_gone_from_its_file_as_of_every_instant_and_the_others_still_read(world, get, reading, postgres):
     with psycopg.connect(postgres.uri("keys"), autocommit=True) as db:
-        db.execute("SELECT destroy_key(%s, 'test')", (world.ids.child,))
+        db.execute("SELECT destroy_key(%s, 'test', now())", (world.ids.child,))
     reading.parts.keys.flush()
     answer = await get(f"/cases/{world.ids.case}")
     file = answer.json()

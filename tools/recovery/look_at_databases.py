@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.timing import Time
+from deploy.local.postgres import ERASER
 from deploy.local.stack import SERVICES
 from tools.recovery.findings import Finding
 from tools.recovery.running import Running
@@ -159,6 +160,6 @@ def look_at_monitor(stack: Running) -> Iterator[Finding]:
 def look_at_keys(stack: Running) -> Iterator[Finding]:
     """Raises psycopg.Error."""
     query = "SELECT role FROM unnest(%s::text[]) AS role WHERE has_table_privilege(role, 'person_key', 'SELECT, UPDATE, DELETE')"
-    for row in stack.rows("keys", query, [f"{service}_keys" for service in SERVICES]):
+    for row in stack.rows("keys", query, [*(f"{service}_keys" for service in SERVICES), ERASER]):
         do = f"REVOKE ALL ON person_key FROM {row['role']}, and ask who granted it"
         yield Finding("keys", f"{row['role']} may reach into the table of keys", do, "settings-changed")

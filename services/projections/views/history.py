@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, LiteralString, NamedTuple, Protocol
+from typing import Any, Literal, LiteralString, NamedTuple, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -17,7 +17,7 @@ from chassis.mapper import FactMapper, Recorded, clear_fact, people_in
 from chassis.view import Memory, Vector
 from chassis.view_builds import reading
 from contracts.cases import CaseOpened
-from contracts.intake import ContactReceived, ReportReceived
+from contracts.intake import ContactReceived, PersonForgotten, PersonRestricted, ReportReceived, RestrictionLifted
 from contracts.kernel import Fact
 from contracts.notifications import MessageQueued
 from contracts.referrals import ReferralAcknowledged, ReferralSent
@@ -42,6 +42,21 @@ _RESTS_ON: LiteralString = """
         WHERE l.log = %(log)s AND l.position > %(after)s AND c.position > coalesce((l.rests_on ->> c.log)::bigint, 0)
         GROUP BY l.position
     ) more WHERE h.log = %(log)s AND h.position = more.position"""
+
+
+_SAID_LAST: LiteralString = """
+    SELECT stream, type FROM (
+        SELECT DISTINCT ON (stream) stream, type FROM history WHERE stream = ANY(%(persons)s) AND log = 'intake'
+        AND type = ANY(%(says)s) ORDER BY stream, position DESC
+    ) last WHERE type <> %(lifted)s
+    UNION ALL SELECT stream, %(restricted)s FROM parked WHERE stream = ANY(%(persons)s) AND discarded_at IS NULL"""
+_SAYS = {
+    "says": [kind.TOPIC for kind in (PersonRestricted, RestrictionLifted, PersonForgotten)],
+    "lifted": RestrictionLifted.TOPIC,
+    "restricted": PersonRestricted.TOPIC,
+}
+Sees = Literal["unrestricted", "restricted", "everybody"]
+"""Of whom sealed parts are opened: of those who are not restricted, of those who are, or of both; of the forgotten never."""
 
 
 class Link(NamedTuple):
@@ -146,10 +161,10 @@ class Records(Protocol):
 
 
 class Reader:
-    """The history at one instant, out of the views."""
+    """The history at one instant, out of the views, for somebody who sees these persons."""
 
-    def __init__(self, pool: AsyncConnectionPool, keys: KeyStore, at: Vector) -> None:
-        self._pool, self._keys, self.at = pool, keys, at
+    def __init__(self, pool: AsyncConnectionPool, keys: KeyStore, at: Vector, sees: Sees = "unrestricted") -> None:
+        self._pool, self._keys, self.at, self._sees = pool, keys, at, sees
 
     async def rows(self, streams: Iterable[UUID]) -> list[Heard]:
         """The rows of these streams up to the instant, in the order in which they were recorded."""
@@ -186,8 +201,21 @@ class Reader:
         Raises StoreGone if the key store does not answer. A box that its key does not open is shown as empty, never guessed.
         """
         wanted = set(persons) & {person for each in heard for person in people_in(each.row.state)} if persons else set[UUID]()
-        keys: Mapping[UUID, bytes] = await self._keys.get(wanted) if wanted else {}
+        seen = await self._seen(wanted) if wanted else wanted
+        keys: Mapping[UUID, bytes] = await self._keys.get(seen) if seen else {}
         return [_opened(each, FactMapper(keys.get)) for each in heard]
+
+    async def _seen(self, persons: set[UUID]) -> set[UUID]:
+        """Those of these persons who are shown, as they stand today, whatever the instant. In doubt a person is restricted."""
+        last: dict[UUID, str] = dict(await self.fetch(_SAID_LAST, _SAYS | {"persons": list(persons)}))
+        forgotten = {person for person, said in last.items() if said == PersonForgotten.TOPIC}
+        match self._sees:
+            case "everybody":
+                return persons - forgotten
+            case "restricted":
+                return last.keys() - forgotten
+            case _:
+                return persons - last.keys()
 
     async def story_of(self, stream: UUID) -> str:
         """The correlation of a stream: the contact with which its story began; empty for an unknown stream."""
@@ -204,9 +232,10 @@ class Reader:
         return next((Row(*row) for row in await self.fetch(query, stream, log)), None)
 
     async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
-        """The rows of one statement."""
+        """The rows of one statement; args by place, or one mapping of them by name."""
+        given = args[0] if args and isinstance(args[0], Mapping) else args
         async with reading(self._pool) as db:
-            return await (await db.execute(query, args)).fetchall()
+            return await (await db.execute(query, given)).fetchall()
 
     async def _links(self, *, down: Iterable[UUID] = (), up: Iterable[UUID] = ()) -> list[Link]:
         query: LiteralString = (
