@@ -25,7 +25,7 @@ func Fact(log string, i int) Row {
 	const open, each = 8, 10
 	round, within := i/(open*each), i%(open*each)
 	return Row{
-		At:      Start.Add(time.Duration(i/4) * 250 * time.Millisecond),
+		At:      Start.Add(time.Duration(i/4) * 25 * time.Millisecond),
 		Stream:  Stream(round*open + within%open),
 		Version: int64(within/open) + 1,
 		Type:    log + ".NoteAdded",
