@@ -194,7 +194,7 @@ class BundleCheck:
         if newest > self.asked.now + AHEAD:
             log.findings.append(Finding(Step.AGE, log.check.checkpoint.size, "stale", "the newest entry is stamped in the future"))
         if finding := too_old(log.opened, newest, self.asked):
-            log.findings.append(finding)
+            log.findings.append(finding._replace(position=log.check.checkpoint.size))
 
 
 def too_old(opened: Opened, newest: datetime | None, asked: Asked) -> Finding | None:
