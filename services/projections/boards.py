@@ -104,7 +104,7 @@ def whose(capacity: Capacity, relation: str) -> dict[str, Any]:
         "owner": capacity.subject if relation == "own" else None,
         "lead": capacity.place if relation == "lead" else None,
         "province": province,
-        "body": body_of(capacity) if relation in {"lead", "province", "agency"} else None,
+        "body": body_of(capacity) if relation in {"own", "lead", "province", "agency"} else None,
     }
 
 

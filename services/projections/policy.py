@@ -11,10 +11,12 @@ from chassis.identity import Actor, Capacity, may, roles
 from chassis.problems import Problem
 from chassis.view_builds import reading
 from contracts.kernel import Command
+from contracts.places import NATION
 from services.projections.bundles import Bundle
 from services.projections.views.history import Sees
 
 LINE = frozenset({"counsellor", "supervisor", "operator"})
+DATA_DESK = f"data_desk@{NATION}"
 BODIES = {"commune_officer": "commune_pc", "commune_chair": "commune_pc", "provincial_officer": "province_health"}
 
 
@@ -35,7 +37,7 @@ def body_of(capacity: Capacity) -> str | None:
     """The body somebody acts for, as an addressee is written."""
     if capacity.role in BODIES and capacity.place:
         return f"{BODIES[capacity.role]}@{capacity.place}"
-    return capacity.agency
+    return DATA_DESK if capacity.role == "data_officer" else capacity.agency
 
 
 def relations(state: Any, capacity: Capacity, command: Command | None = None) -> frozenset[str]:  # noqa: ARG001

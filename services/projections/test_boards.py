@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from contracts import cases as c
+from contracts import intake as i
 from contracts import notifications as n
-from contracts.shapes import About
+from contracts.shapes import About, Addressee
 from services.projections.test_samples import (
     ALLEGED_NAME,
     CHILD_NAME,
@@ -30,7 +31,7 @@ from services.projections.test_samples import (
     stored,
     tell_story,
 )
-from services.projections.test_world import AUDITOR, BASE, CHAIR, ELSEWHERE, POLICE, PROVINCE, SUPERVISOR, take
+from services.projections.test_world import AUDITOR, BASE, CHAIR, DATA, ELSEWHERE, POLICE, PROVINCE, SUPERVISOR, take
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -140,6 +141,20 @@ async def test_a_silent_hand_off_stands_on_the_breach_board_once_until_somebody_
     assert [] == (await listed("/breaches", ELSEWHERE)).json()["items"]
     first = await listed("/breaches?limit=1")
     assert board[1:] == (await listed(first.links["next"]["url"])).json()["items"]
+
+
+async def test_a_right_that_was_not_answered_in_time_stands_on_the_board_of_the_data_desk(hear, listed):
+    tape, desk = Tape(), Addressee(role="data_desk", place="vn@2025-07-01")
+    asked = i.DataRequestReceived(number=1, right="erase", received_at=T0, authority="subject", person_id=Ids(43).child)
+    late = i.ClockBreached(clock="data-right/1", due_at=T0, responsible=desk, tell=[desk])
+    tape.tell(Ids(43).child, asked, clock(i, "data-right/1", T0, desk), late)
+    await hear(tape)
+    (row,) = (await listed("/breaches", DATA, "DL-01")).json()["items"]
+    assert ("data-right/1", "Law 91/2025 art. 4", str(desk), None) == tuple(
+        row[n] for n in ("clock", "law", "responsible", "about")
+    )
+    assert 1 == len((await listed("/breaches")).json()["items"])
+    assert [] == (await listed("/breaches", ("counsellor",), "TVV-01")).json()["items"]
 
 
 async def test_a_story_that_ended_leaves_no_breach_behind_on_the_board_but_in_the_file(hear, listed):
