@@ -1,4 +1,4 @@
-"""`hotline verify`, `export`: the log as evidence, for those who do not trust the line."""
+"""`hotline verify`, `export`, `bundle`: the log as evidence, for those who do not trust the line."""
 
 import json
 import re
@@ -7,10 +7,12 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
 from chassis.ledger.errors import LedgerError
+from contracts.codes import codes
 from deploy.local.stack import HOME
 from tools.ledger import verify as verifier
 from tools.ledger.findings import Finding, Line, Report, Step
@@ -18,6 +20,7 @@ from tools.ledger.verify import Asked, WrongCallError
 from tools.ledger.writing import CannotWriteError
 
 app = typer.Typer()
+AUDITOR = "KTV-01"
 _AGE = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -75,6 +78,41 @@ def export_command(
         except (CannotWriteError, OSError) as why:
             raise CannotAsk(str(why)) from None
     typer.echo(f"{head.origin}: entries 1 to {head.size} lie in {out}")
+
+
+@app.command("bundle")
+def bundle_command(
+    out: Annotated[Path, typer.Argument(help="a new folder, or with --tar a new file")],
+    case: Annotated[UUID | None, typer.Option("--case", help="the case to show, by its id")] = None,
+    logs: Annotated[str, typer.Option("--logs", help="logs to show whole, every state of them: cases,intake")] = "",
+    *,
+    tar: Annotated[bool, typer.Option("--tar", help="a plain tar instead of a folder")] = False,
+    instant: Annotated[str, typer.Option("--instant", help="not beyond these positions: cases:18421,intake:812")] = "",
+    opened: Annotated[bool, typer.Option("--opened", help="with sealed parts in clear")] = False,
+    as_: Annotated[str, typer.Option("--as", help="the auditor who asks")] = AUDITOR,
+    reason: Annotated[str, typer.Option("--reason", help=f"a code: {', '.join(codes('read_reason'))}")] = "supervision",
+    home: Annotated[Path, typer.Option("--home", help="the folder of the stack", show_default=False)] = HOME,
+) -> None:
+    """Ask the running stack for a bundle, and write it. The request and the hand-over stand on record. Ends with 2 if it cannot."""
+    from tools.ledger.hand_over import Wanted, hand_over  # noqa: PLC0415  # as above
+    from tools.recovery.running import CannotAsk, Running  # noqa: PLC0415
+    from tools.recovery_commands import asking  # noqa: PLC0415
+
+    with asking():
+        if opened:
+            raise CannotAsk(
+                "opened parts are not written yet: no bundle can show sealed text in clear. Nothing was asked for, nothing written"
+            )
+        wanted = Wanted(as_, reason, case, tuple(filter(None, logs.split(","))), _sizes(instant))
+        handed = hand_over(Running.of(home), wanted, out, tar=tar, progress=_Progress(quiet=False))
+    typer.echo(f"request {handed.request}\ninstant {handed.instant}\n{handed.states} states\nsha256 of the tar {handed.digest}")
+
+
+def _sizes(text: str) -> dict[str, int]:
+    parts = [part.partition(":") for part in filter(None, text.split(","))]
+    if not all(log in codes("log") and re.fullmatch("[0-9]{1,18}", size) for log, _, size in parts):
+        raise typer.BadParameter("an instant is positions of logs: cases:18421,intake:812")
+    return {log: int(size) for log, _, size in parts}
 
 
 def _held(paths: list[Path], asked: Asked) -> Report | None:

@@ -63,6 +63,12 @@ def test_a_stream_of_another_kind_is_no_bundle():
     given(read).when(ApproveBundle(), by="GS-01").refused("not-found")
 
 
+def test_whoever_tries_to_read_a_file_under_the_id_of_a_bundle_changes_nothing_of_it():
+    read = CaseRead(kind="case", view="file", purpose="duty", shown=INSTANT)
+    given(read).when(RequestBundle(case_id=STREAM, reason="supervision"), by="KTV-01").then(ASKED)
+    given(OPENED, FIRST, read, SECOND).when(EXPORT, by="KTV-01").then(EXPORTED)
+
+
 # -- over HTTP ---------------------------------------------------------------------------------------------------------------
 
 CASE = str(uuid4())

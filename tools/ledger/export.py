@@ -43,7 +43,7 @@ def write_export(rows: Iterable[Row], note: bytes, out: Path, progress: Progress
 def export_database(db: psycopg.Connection[Any], out: Path, progress: Progress = lambda *_: None) -> Checkpoint:
     """The log of a database up to its newest checkpoint. Raises as `write_export`, and psycopg.Error."""
     note = _newest_note(db)
-    return write_export(_rows(db), note, out, progress)
+    return write_export(rows_of(db), note, out, progress)
 
 
 def _newest_note(db: psycopg.Connection[Any]) -> bytes:
@@ -56,7 +56,7 @@ def _newest_note(db: psycopg.Connection[Any]) -> bytes:
     return found[0].encode() if isinstance(found[0], str) else bytes(found[0])
 
 
-def _rows(db: psycopg.Connection[Any]) -> Iterator[Row]:
+def rows_of(db: psycopg.Connection[Any]) -> Iterator[Row]:
     """From position 1, a few thousand at a time."""
     last = 0
     cursor = db.cursor(row_factory=tuple_row)

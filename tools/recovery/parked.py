@@ -33,7 +33,7 @@ def listed(stack: Running, services: Sequence[str]) -> list[dict[str, Any]]:
     for service in services:
         answer = stack.ask("GET", f"/{service}/v1/parked")
         if not answer.is_success:
-            raise CannotAsk(f"{service} does not answer what it parked: {_sentence(answer)}")
+            raise CannotAsk(f"{service} does not answer what it parked: {sentence(answer)}")
         found += [{"service": service, **item} for item in answer.json()["items"]]
     return found
 
@@ -57,7 +57,7 @@ def shown(stack: Running, which: Which) -> dict[str, Any]:
     if answer.status_code == 404:
         raise CannotAsk(f"{which.service} has parked nothing at {which.source}:{which.position}: hotline parked list")
     if not answer.is_success:
-        raise CannotAsk(f"{which.service} does not show it: {_sentence(answer)}")
+        raise CannotAsk(f"{which.service} does not show it: {sentence(answer)}")
     return {"service": which.service, **answer.json()}
 
 
@@ -90,7 +90,7 @@ def decide(stack: Running, which: Which, noun: str, reason: str, say: Callable[[
     before = shown(stack, which)
     answer = stack.ask("POST", f"{which}/{noun}", {"reason": reason})
     if not answer.is_success:
-        raise CannotAsk(f"refused: {_sentence(answer)}")
+        raise CannotAsk(f"refused: {sentence(answer)}")
     say(f"recorded as {answer.headers['hotline-position']}")
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -110,7 +110,7 @@ def decide(stack: Running, which: Which, noun: str, reason: str, say: Callable[[
     return False
 
 
-def _sentence(answer: httpx2.Response) -> str:
+def sentence(answer: httpx2.Response) -> str:
     """What a problem says is to be mended."""
     try:
         problem = answer.json()

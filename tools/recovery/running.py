@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import uuid4
@@ -36,7 +36,7 @@ class Running:
     """A stack, found by what it says of itself in `state.json`."""
 
     state: dict[str, Any]
-    _token: str | None = None
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, home: Path) -> "Running":
@@ -51,24 +51,37 @@ class Running:
         """Base address of `front`, of each service's API by its name, and of each worker as `<service>.worker`."""
         return dict(self.state["urls"])
 
-    # -- over HTTP, as the operator ---------------------------------------------------------------------------------------------
+    # -- over HTTP --------------------------------------------------------------------------------------------------------------
 
-    def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
-        """Through the front door. Raises CannotAsk if nobody answers, or nobody can log in."""
-        headers = {"authorization": f"Bearer {self._logged_in()}", "idempotency-key": str(uuid4())}
+    def ask(self, method: str, path: str, body: Any = None, who: str = OPERATOR, **more: str) -> httpx2.Response:
+        """Through the front door, as the operator or as `who`; more: headers, with underscores.
+
+        Raises CannotAsk if nobody answers, or nobody can log in.
+        """
+        key, headers = str(uuid4()), {name.replace("_", "-"): value for name, value in more.items()}
+        answer = self._asked(method, path, body, headers | {"idempotency-key": key}, who)
+        if answer.status_code == 401:  # the log-in has run out meanwhile
+            del self._tokens[who]
+            answer = self._asked(method, path, body, headers | {"idempotency-key": key}, who)
+        return answer
+
+    def _asked(self, method: str, path: str, body: Any, headers: dict[str, str], who: str) -> httpx2.Response:
+        headers = {"authorization": f"Bearer {self._logged_in(who)}"} | headers
         try:
             return httpx2.request(method, f"{self.urls['front']}{path}", json=body, headers=headers, timeout=30)
         except httpx2.HTTPError:
             raise CannotAsk("the front door does not answer (hotline doctor)") from None
 
-    def _logged_in(self) -> str:
-        if self._token is None:
+    def _logged_in(self, who: str) -> str:
+        if who not in self._tokens:
             try:
                 password = yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]
-                self._token = log_in(self.state["oidc_issuer"], OPERATOR, password).access
+                self._tokens[who] = log_in(self.state["oidc_issuer"], who, password).access
+            except LoginFailedError as why:
+                raise CannotAsk(f"{who} cannot log in: {why}") from None
             except GONE:
                 raise CannotAsk("nobody can log in: the identity provider does not answer (hotline doctor)") from None
-        return self._token
+        return self._tokens[who]
 
     # -- databases --------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,119 @@
+"""A bundle of the running line: asked for on record, verified by whoever trusts nobody, and handed over on record."""
+
+from hashlib import sha256
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.local.stack import SERVICES
+from tests.faults.desks import handed_over, looked_at, reported, taken_over
+from tests.line import eventually
+from tools.hotline import app
+from tools.ledger.writing import write_tar
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def opened(line):
+    """A case that was opened, handed over, taken over and read; all of it signed and folded."""
+    record = reported(line)
+    taken_over(line, handed_over(line, record))
+    looked_at(line, record)
+    case = line.fact("cases.CaseOpened", record_id=record["id"])
+    assert line.get(f"/projections/v1/cases/{case.stream}", hotline_purpose="duty").is_success
+    line.rest()
+    told = line.heads()
+    eventually(lambda: all(signed(line, log) >= told[log] for log in SERVICES))
+    return case
+
+
+@pytest.fixture
+def hotline(line):
+    """The command line, on this stack."""
+
+    def run(command, *words):
+        where = ("--home", str(line.stack.home)) if command == "bundle" else ("--policy", str(line.stack.policy_file), "--quiet")
+        return CliRunner().invoke(app, [command, *map(str, words), *where])
+
+    return run
+
+
+def signed(line, log):
+    return line.rows(log, "SELECT coalesce(max(size), 0) FROM checkpoint")[0][0]
+
+
+def on_record(line, kind):
+    return line.facts(f"projections.{kind}")
+
+
+def instant_in(folder):
+    return {log: int(size) for log, size in map(str.split, (folder / "instant").read_text().splitlines())}
+
+
+def test_the_bundle_of_a_case_verifies_and_with_one_byte_altered_it_does_not(line, hotline, opened, tmp_path):
+    out = tmp_path / "bundle"
+    written = hotline("bundle", "--case", opened.stream, out)
+    assert 0 == written.exit_code, written.output
+    clean = hotline("verify", out, "--case", opened.stream)
+    assert (0, 5) == (clean.exit_code, clean.stdout.count("OK ")), clean.output
+    listed = {line_.split()[0] for line_ in (out / "streams").read_text().splitlines()}
+    assert set(SERVICES) == listed
+    state = min((out / "states").glob("?" * 64))
+    whole = state.read_bytes()
+    state.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    broken = hotline("verify", out, "--case", opened.stream)
+    assert 1 == broken.exit_code
+    assert "FAIL state" in broken.output
+
+
+def test_request_read_and_hand_over_stand_in_the_log_in_this_order(line, hotline, opened, tmp_path):
+    out = tmp_path / "bundle.tar"
+    written = hotline("bundle", "--case", opened.stream, out, "--tar", "--reason", "complaint")
+    assert 0 == written.exit_code, written.output
+    asked = on_record(line, "BundleRequested")[-1]
+    assert (str(opened.stream), "complaint", "KTV-01") == (str(asked.fact.case_id), asked.fact.reason, asked.fact.auditor)
+    (read,) = [each for each in line.facts("projections.CaseRead", opened.stream) if each.position > asked.position]
+    assert ("clear_part", "KTV-01") == (read.fact.view, read.meta["actor"])
+    (handed,) = line.facts("projections.BundleExported", asked.stream)
+    assert asked.position < read.position < handed.position
+    assert sha256(out.read_bytes()).hexdigest() == handed.fact.digest
+    assert read.fact.shown == handed.fact.instant
+    assert 0o600 == out.stat().st_mode & 0o777
+    assert [out] == list(tmp_path.iterdir())
+    assert 0 == hotline("verify", out, "--case", opened.stream).exit_code
+
+
+def test_whole_logs_show_every_state_and_no_cause_lies_behind_their_instant(line, hotline, opened, tmp_path):
+    screened = int(opened.meta["cause"].removeprefix("intake:"))
+    out = tmp_path / "logs"
+    written = hotline("bundle", "--logs", "cases,intake", "--instant", f"intake:{screened - 1}", out)
+    assert 0 == written.exit_code, written.output
+    sizes = instant_in(out)
+    assert sizes["intake"] < screened
+    assert sizes["cases"] < opened.position
+    assert {"cases *", "intake *"} == set((out / "streams").read_text().splitlines())
+    assert 0 == hotline("verify", out).exit_code
+    assert write_tar(out) == on_record(line, "BundleExported")[-1].fact.digest
+
+
+def test_a_case_is_not_in_what_was_signed_before_it_was_opened(line, hotline, opened, tmp_path):
+    refused = hotline("bundle", "--case", opened.stream, "--instant", f"cases:{opened.position - 1}", tmp_path / "none")
+    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
+    assert "no case of this id is known" in refused.output
+
+
+def test_a_supervisor_gets_no_bundle_and_leaves_no_request(line, hotline, opened, tmp_path):
+    before = len(on_record(line, "BundleRequested"))
+    refused = hotline("bundle", "--case", opened.stream, "--as", "GS-01", tmp_path / "none")
+    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
+    assert "not-allowed" in refused.output
+    assert before == len(on_record(line, "BundleRequested"))
+
+
+def test_opened_parts_are_said_to_be_missing_and_not_left_out_in_silence(line, hotline, opened, tmp_path):
+    before = len(on_record(line, "BundleRequested"))
+    refused = hotline("bundle", "--case", opened.stream, "--opened", tmp_path / "none")
+    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
+    assert "opened parts are not written yet" in refused.output
+    assert before == len(on_record(line, "BundleRequested"))
