@@ -22,7 +22,7 @@ from tools.recovery.running import CannotAsk, Running
 Sizes = Mapping[str, int]
 _NOTE: LiteralString = "SELECT note FROM checkpoint WHERE size = %s"
 _SIGNED: LiteralString = "SELECT max(size) AS size FROM checkpoint WHERE size <= %s"
-_FOLDED: LiteralString = "SELECT split_part(topic, '.', 2) AS log, position FROM heard WHERE partition = 0 ORDER BY 1"
+_FOLDED: LiteralString = "SELECT split_part(topic, '.', 2) AS log, position FROM heard WHERE partition = 0"
 _RESTS_ON: LiteralString = "SELECT rests_on FROM history WHERE log = %s AND position <= %s ORDER BY position DESC LIMIT 1"
 _FIRST_BEYOND: LiteralString = """
 SELECT min(position) AS position FROM history WHERE log = %(log)s AND position <= %(size)s AND EXISTS (
@@ -46,7 +46,7 @@ def sizes_signed(stack: Running, upto: Sizes) -> dict[str, int]:
         folded = {row["log"]: row["position"] for row in db.execute(_FOLDED)}
         if absent := sorted(set(LOGS) - folded.keys()):
             raise CannotAsk(f"the views have not read {', '.join(absent)} yet: try again in some seconds")
-        sizes = {log: _signed(stack, log, min(position, upto.get(log, position))) for log, position in folded.items()}
+        sizes = {log: _signed(stack, log, min(folded[log], upto.get(log, folded[log]))) for log in LOGS}
         while lowered := {log: position for log in sizes if (position := _closed(db, log, sizes)) < sizes[log]}:
             sizes |= {log: _signed(stack, log, position) for log, position in lowered.items()}
     return sizes
