@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SUFFIXES:
-.PHONY: help setup demo test chaos tamper up down lint format bench contracts consumer lock clean
+.PHONY: help setup demo test chaos tamper instants up down lint format bench contracts consumer verifier lock clean
 
 ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error GNU make 3.82 or newer is needed, this is $(MAKE_VERSION). Debian: apt install make; macOS: brew install make, then call gmake)
@@ -13,6 +13,7 @@ endif
 BIN := .venv/bin
 JARS := .local/kafka-jars/complete
 CONSUMER := .local/bin/consumer
+VERIFIER := .local/bin/verify-go
 GO := GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-mod=readonly -modcacherw -buildvcs=false" \
       GOPATH="$(CURDIR)/.local/go" GOCACHE="$(CURDIR)/.local/go/cache" "$(CURDIR)/.venv/bin/go"
 say = printf '%s  %s\n' "$$(date +%H:%M:%S)"
@@ -25,14 +26,17 @@ setup: .venv/packages .venv/hotline $(JARS) ## the virtual environment and the j
 demo: setup ## set everything up and play the story of one case, from first contact to closure
 	@$(BIN)/hotline play demo
 
-test: setup consumer ## set everything up and run all tests
+test: setup consumer verifier ## set everything up and run all tests
 	@$(BIN)/pytest
 
 chaos: setup ## break the line in every way, under load, and count (SHORT=1: a little of each; SEED=, ONLY=)
 	@$(BIN)/python -m tests.faults $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
-tamper: .venv/packages .venv/hotline ## tamper with evidence in every way, and see which verifier finds what
+tamper: .venv/packages .venv/hotline verifier ## tamper with evidence in every way, and see which verifier finds what
 	@$(BIN)/python -m tools.ledger.tamper
+
+instants: setup ## 1,000 random instants of 100,000 events, each shown again byte for byte (EVENTS=, INSTANTS=, SEED=)
+	@$(BIN)/python -m tests.instants $(if $(EVENTS),--events $(EVENTS)) $(if $(INSTANTS),--instants $(INSTANTS)) $(if $(SEED),--seed $(SEED))
 
 up: setup ## start the local stack and print its addresses (Ctrl-C ends it)
 	@$(BIN)/hotline up
@@ -57,6 +61,8 @@ contracts: .venv/packages .venv/hotline ## regenerate schemas, OpenAPI, AsyncAPI
 	@$(BIN)/hotline contracts
 
 consumer: $(CONSUMER) ## build the example consumer in Go
+
+verifier: $(VERIFIER) ## build the second verifier of the evidence, in Go
 
 lock: .venv/packages ## resolve requirements/*.in anew
 	@cd requirements
@@ -107,11 +113,19 @@ $(JARS): deploy/local/kafka/jgo.lock.toml .venv/hotline
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/go.lock
 	touch $@
 
-$(CONSUMER): .venv/go $(addprefix tools/consumer-go/,go.mod go.sum) $(wildcard tools/consumer-go/*.go tools/consumer-go/*/*.go)
+define build_go # the folder of a Go module into the program of the target
 	@$(say) "building $@ (a minute the first time)"
-	cd tools/consumer-go
+	cd $(1)
 	unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .)
 	if [ -n "$$unformatted" ]; then echo "not as gofmt writes it: $$unformatted" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) test ./...
 	$(GO) build -o "$(CURDIR)/$@" .
+endef
+go_sources = $(addprefix $(1)/,go.mod go.sum) $(foreach depth,*.go */*.go */*/*.go,$(wildcard $(1)/$(depth)))
+
+$(CONSUMER): .venv/go $(call go_sources,tools/consumer-go)
+	$(call build_go,tools/consumer-go)
+
+$(VERIFIER): .venv/go $(call go_sources,tools/verify-go)
+	$(call build_go,tools/verify-go)

@@ -21,6 +21,8 @@ from contracts.rules import Rules
 
 KEPT = 5000  # streams whose folded state is kept: the next command on one reads only what came since
 ROUNDS = 20  # a stream so contended that twenty decisions in a row come too late is answered "try again"
+RECOVERED = b"?"
+"""Fingerprint of a command that was brought back from the topic, which tells who sent it but not with which body."""
 
 Permit = Callable[[Any, Command], str]
 """May this be done to this state? Answers the capacity it is done in, or raises NotFound."""
@@ -153,16 +155,23 @@ class Commands:
         return history
 
     async def _repeat(self, stream: UUID, done: Written, call: Call) -> Outcome:
-        if call.fingerprint != done.fingerprint:
-            raise KeyReused("key-reused")
         rows = await self.log.after(done.positions.start - 1, len(done.positions))
         events = await self.log.open(rows)
+        if not _same(call, done, events[0].meta):
+            raise KeyReused("key-reused")
         past = await self.log.load(stream, self.evolve, rows[-1].version)
         return Outcome(stream, past.state, past.version, done.positions[-1], events)
 
     async def _stale(self, stream: UUID, seen: int, current: int) -> Stale:
         changes = [_change(self.log.name, row) for row in await self.log.rows_of(stream, gt=seen)]
         return Stale("stale-version", seen=seen, current=current, changes=changes)
+
+
+def _same(call: Call, done: Written, meta: Meta) -> bool:
+    """Is it the intention that was recorded?"""
+    if done.fingerprint == RECOVERED:
+        return bool(call.actor == meta["actor"])
+    return call.fingerprint == done.fingerprint
 
 
 def _event(log: str, row: Row, fact: Fact, meta: Meta) -> Recorded:

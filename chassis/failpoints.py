@@ -40,6 +40,8 @@ PLACES: Mapping[str, str] = {
     "sender.after-send": "accepted by the mail server, not recorded",
     "inbox.before-command": "a kept delivery is read, nothing done",
     "inbox.after-command": "its command is durable, the delivery not marked",
+    "erasure.after-destroy": "keys are destroyed, nobody is told to be forgotten",
+    "erasure.after-command": "a person is told to be forgotten, still due in the table",
 }
 """Place → what has happened and what has not when it is reached."""
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

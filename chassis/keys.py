@@ -4,6 +4,8 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -28,8 +30,15 @@ GONE = (Error, PoolTimeout, TooManyRequests, TimeoutError, OSError)
 _CREATE = "SELECT person, wrapped FROM create_keys($1, $2, $3)"
 
 
+class Destroyed(NamedTuple):
+    """since: when the key was destroyed first. lived: whether it was there until now."""
+
+    since: datetime
+    lived: bool
+
+
 class KeyStore:
-    """get, create, behind a small cache that forgets within 30 seconds."""
+    """get, create, behind a small cache that forgets within 30 seconds; destroy, for intake's worker alone."""
 
     def __init__(self, pool: AsyncConnectionPool, master: bytes) -> None:
         self._pool, self._master = pool, AESGCM(master)
@@ -61,6 +70,32 @@ class KeyStore:
         if len(keys) < len(found):
             raise Refused("person-forgotten")
         return keys
+
+    async def destroy(self, person: UUID, decision: str, at: datetime) -> Destroyed:
+        """No process gets this key, nor another one for this person, from now on; what others remember, they forget within 30 s.
+
+        Repeatable: the first time stays. Python cannot wipe memory: the bytes of the key go when their place is used again.
+        Raises StoreGone if the outcome is unknown.
+        """
+        ((since, lived),) = await self._call("SELECT * FROM destroy_key(%s, %s, %s)", person, decision, at)
+        self.flush()
+        return Destroyed(since, lived)
+
+    async def sweep(self) -> None:
+        """Rewrite the table, so that no destroyed key stays in its file. Its log and its backups still hold it until they expire.
+
+        Raises StoreGone if somebody holds the table just now, as a backup does, or nobody answers.
+        """
+        try:
+            async with self._pool.connection() as db:
+                try:
+                    await db.execute("SET statement_timeout = 0")
+                    await db.execute("SET lock_timeout = '500ms'")  # for so long others wait behind us if somebody holds the table
+                    await db.execute("VACUUM (FULL) person_key")  # a plain one frees places and promises nothing about their bytes
+                finally:
+                    await db.execute("RESET ALL")
+        except GONE as problem:
+            raise StoreGone("the table of keys cannot be swept now") from problem
 
     async def close(self) -> None:
         """Finish what is queued."""
@@ -103,10 +138,10 @@ class KeyStore:
             self._cache.popitem(last=False)
         return keys
 
-    async def _call(self, query: str, *args: object) -> list[tuple[UUID, str, bytes | None]]:
+    async def _call(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
         try:
             async with self._pool.connection() as db:
-                return await (await db.execute(query, args)).fetchall()  # pyrefly: ignore  # constants of this module
+                return await (await db.execute(query, args)).fetchall()
         except GONE as problem:
             raise StoreGone("the key store does not answer") from problem
 

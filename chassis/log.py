@@ -24,11 +24,13 @@ from chassis.failpoints import reach
 from chassis.keys import KeyStore
 from chassis.mapper import FactMapper, Meta, Recorded, clear_fact, people_in
 from chassis.timing import Time
-from chassis.transient import StoreGone
+from chassis.transient import LogClosed, StoreGone
 from chassis.wire import Value, Wire
 from contracts.kernel import Fact
 
 GONE = (Error, PoolTimeout, TooManyRequests, TimeoutError, OSError)
+CLOSED = "H1C01"
+"""The SQLSTATE with which `append()` refuses a log that was written on another server."""
 LOOK_EVERY, PATIENCE = 0.01, 1.0  # seconds
 LAST_VERSION = 2**31 - 1
 LAST_POSITION = 2**62
@@ -155,6 +157,8 @@ class Log:
             for asked in batch:  # one bad command must not fail its batch-mates
                 await self._appends.serve([asked])
         except GONE as problem:
+            if isinstance(problem, Error) and problem.sqlstate == CLOSED:
+                raise LogClosed(f"{self.name}: restored or promoted, and not compared with its topic yet") from problem
             raise StoreGone(f"{self.name}: outcome unknown ({type(problem).__name__})") from problem
         else:
             for n, asked in enumerate(batch, 1):
@@ -247,6 +251,14 @@ class Log:
     async def head(self) -> int:
         """The last position; 0 for an empty log."""
         return int((await self.fetch("SELECT position FROM head"))[0][0])
+
+    async def is_open(self) -> bool:
+        """Was it written on this very server last? Else nothing is appended."""
+        return bool((await self.fetch("SELECT incarnation = incarnation_here() FROM head"))[0][0])
+
+    async def open_here(self) -> None:
+        """It has been compared with its topic and with what was signed: it goes on on this server. For the worker."""
+        await self.fetch("SELECT open_log()")
 
     async def grown(self, beyond: int) -> None:
         """Returns once the log reaches beyond this position, or after a second: what followers wait for when they are at its end.

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from chassis.transient import TRANSIENT
+from chassis.transient import TRANSIENT, LogClosed
 from contracts.kernel import Refused
 
 SENTENCES = Path(__file__).parent.parent / "contracts" / "problems.yaml"
@@ -92,7 +92,11 @@ def speak_problems(app: FastAPI) -> None:
     async def on_transient(_: Request, __: Exception) -> JSONResponse:
         return answer(Problem(503, "try-again", headers={"Retry-After": "2"}))
 
+    async def on_closed(_: Request, __: Exception) -> JSONResponse:
+        return answer(Problem(503, "log-closed", headers={"Retry-After": "30"}))
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(LogClosed, on_closed)
     app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(HTTPException, on_framework)
     app.add_exception_handler(RequestValidationError, on_validation)

@@ -23,13 +23,15 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from chassis import failpoints, telemetry
+from chassis.checkpoints import topic_at
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.loop import on_its_loop
 from chassis.mapper import FactMapper, Recorded
-from chassis.relay import not_ahead
+from chassis.relay import Acknowledged, not_ahead
 from chassis.settings import Settings, fit_for, key_from
+from chassis.signer import Signer
 from chassis.timing import Time
 from chassis.transient import TRANSIENT, StoreGone, pauses
 from contracts.ids import system_stream
@@ -141,12 +143,23 @@ class Service:
         async with _only_worker(self.parts):
             if "relay" in loops:
                 await self._keep("topic", self._not_ahead)
+                await self._keep("past", self._opened)
             async with asyncio.TaskGroup() as group:
                 for name, loop in loops.items():
                     group.create_task(self._keep(name, loop))
 
     async def _not_ahead(self, up: Callable[[], None]) -> None:
         await not_ahead(self.parts.log, self.parts.settings.kafka)
+        up()
+
+    async def _opened(self, up: Callable[[], None]) -> None:
+        """A log that was written on another server is opened here once all that was signed is found in it."""
+        if not await self.parts.log.is_open():
+            log_.warning("the log was written on another server: comparing it with what was told and signed", log=self.parts.name)
+            async with topic_at(self.parts.settings.kafka) as topic:
+                await Signer.of(self.parts.log, self.parts.settings, Acknowledged()).check(topic)
+            await self.parts.log.open_here()
+            log_.warning("nothing is missing: the log is open here", log=self.parts.name)
         up()
 
     async def _keep(self, name: str, loop: Loop) -> None:

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """While one key takes over from another both sign."""
     checkpoint_folder: Path | None = None
     """Where the worker keeps its newest checkpoint: not on the volume of the database, which may be restored to an older state."""
+    ledger_policy_file: Path | None = None
+    """By which projections judges the checkpoints of all logs: their verifier keys, in the format tlog-policy."""
     heartbeat_seconds: PositiveInt = 600
     """A log that was idle for so long says so, so that silence and being cut off can be told apart."""
     oidc_issuer: str

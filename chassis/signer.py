@@ -27,6 +27,7 @@ from chassis.ledger.note import SigningKey, opened, signed, taken_apart
 from chassis.ledger.tree import Frontier, leaf
 from chassis.log import Log, Row
 from chassis.relay import Acknowledged
+from chassis.settings import Settings, key_from
 
 log_ = structlog.get_logger("hotline.signer")
 meter = metrics.get_meter("hotline")
@@ -61,6 +62,16 @@ class Signer:
     _ours: dict[bytes, Checkpoint] = field(default_factory=dict)
     """Notes of which this process knows that they are prefixes of the rows: the last ones."""
 
+    @classmethod
+    def of(cls, log: Log, settings: Settings, acknowledged: Acknowledged) -> "Signer":
+        """With the keys of the settings. Raises SystemExit if they are not there."""
+        files = [file for file in (settings.signing_key_file, settings.next_signing_key_file) if file]
+        if not files or settings.checkpoint_folder is None:
+            raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
+        origin = settings.origin(log.name)
+        keys = [SigningKey.of_seed(origin, key_from(file)) for file in files]
+        return cls(log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged)
+
     async def run(self, up: Callable[[], None]) -> None:
         """Until cancelled. Raises NotOurPastError or LedgerError where it must not go on, a transient error to be started again."""
         async with topic_at(self.kafka) as topic:
@@ -79,20 +90,25 @@ class Signer:
     # -- the past --------------------------------------------------------------------------------------------------------------
 
     async def begin(self, topic: Topic) -> None:
-        """Find the newest checkpoint and see that all that is known of the past is still so; then everybody has the newest.
-
-        A log without any is new, if the broker answers that it has none, too.
-        """
-        known = await self._known(topic)
-        if not known:
+        """See that all that was signed is still so; then everybody has the newest checkpoint."""
+        last = await self.check(topic)
+        if last is None:
             log_.info("nothing of this log was ever signed: it is new", log=self.log.name)
             return
+        await self._tell_of_keys(last, self._ours[last])
+        await self._keep(topic, last, self._ours[last])
+
+    async def check(self, topic: Topic) -> bytes | None:
+        """The newest checkpoint, after every one that is known was found to be a prefix of the rows; None for a new log: nobody has
+        any, and the broker answers so. Raises NotOurPastError."""
+        known = await self._known(topic)
+        if not known:
+            return None
         last = max(known, key=lambda note: known[note].size)
         if self._tree.size < known[last].size or not known.keys() <= self._ours.keys():
             self._tree = await self._hashed({checkpoint.size: checkpoint for checkpoint in known.values()})
         self._ours = dict(known)
-        await self._tell_of_keys(last, known[last])
-        await self._keep(topic, last, known[last])
+        return last
 
     async def _known(self, topic: Topic) -> Mapping[bytes, Checkpoint]:
         """The newest note of each place, opened. Raises LedgerError for one that is not of this log and these keys."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
 from uuid import UUID, uuid4
 
@@ -13,10 +14,13 @@ from chassis import keys
 from chassis.keys import KeyStore
 from chassis.log import Log
 from chassis.transient import StoreGone
+from chassis.wiring import flushing
 from contracts.kernel import Fact, Personal, Refused
 
 META = {"actor": "officer-7", "cause": "rest:1", "correlation": str(UUID(int=9))}
 MASTER = bytes(range(32))
+ERASER = "intake_eraser"
+AT = datetime(2026, 3, 3, 2, 35, tzinfo=UTC)
 
 
 class Killed(Exception):
@@ -38,8 +42,8 @@ def store(templates, database, open_pool):
     """A new key store; `store()` is another process that uses it, `store.name` its database."""
     name = database("keys")
 
-    def process(service="cases", master=MASTER):
-        return KeyStore(open_pool(name, f"{service}_keys"), master)
+    def process(service="cases", master=MASTER, role=None):
+        return KeyStore(open_pool(name, role or f"{service}_keys"), master)
 
     process.name = name
     return process
@@ -52,7 +56,7 @@ def as_owner(templates, store):
 
 
 def destroy(as_owner, person):
-    as_owner.execute("SELECT destroy_key(%s, 'decision-1')", [person])
+    as_owner.execute("SELECT destroy_key(%s, 'decision-1', now())", [person])
 
 
 def test_rivals_for_a_new_person_share_one_key(store, run):
@@ -118,6 +122,14 @@ def test_what_a_process_remembers_of_a_destroyed_person_is_gone_once_it_forgets(
     assert {} == run(process.get([person]))
 
 
+def test_a_worker_that_hears_that_somebody_was_forgotten_remembers_no_key_any_more(store, run, as_owner):
+    person, process = uuid4(), store()
+    run(process.create([person]))
+    destroy(as_owner, person)
+    run(flushing(process)(None, None))
+    assert {} == run(process.get([person]))
+
+
 def test_a_remembered_key_is_forgotten_after_thirty_seconds(store, run, as_owner, monkeypatch):
     person, process = uuid4(), store()
     known = run(process.create([person]))
@@ -177,13 +189,100 @@ def test_the_stored_key_is_wrapped(store, run, as_owner):
         "UPDATE person_key SET wrapped = ''",
         "DELETE FROM person_key",
         "TRUNCATE person_key",
-        "SELECT destroy_key(gen_random_uuid(), 'why not')",
+        "SELECT destroy_key(gen_random_uuid(), 'why not', now())",
         "CREATE TABLE mine ()",
     ],
 )
 def test_a_service_may_call_get_and_create_and_has_no_right_to_the_table(templates, store, attack):
     with (
         psycopg.connect(templates.uri(store.name, "cases_keys"), autocommit=True) as db,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        db.execute(attack)
+
+
+# Forgetting
+
+
+@pytest.fixture
+def eraser(store):
+    """The key store as intake's worker asks it."""
+    return store(role=ERASER)
+
+
+def test_a_destroyed_key_is_gone_for_every_process_and_its_time_and_decision_stay(store, eraser, run, as_owner):
+    boy, girl = uuid4(), uuid4()
+    kept = run(eraser.create([boy, girl]))[girl]
+    assert (AT, True) == run(eraser.destroy(boy, "12/QĐ", AT))
+
+    for process in (store(), eraser):
+        assert {girl: kept} == run(process.get([boy, girl]))
+        with pytest.raises(Refused, match="person-forgotten"):
+            run(process.create([boy]))
+    query = "SELECT wrapped, destroyed_at, decision FROM person_key WHERE person = %s"
+    assert [(None, AT, "12/QĐ")] == as_owner.execute(query, [boy]).fetchall()
+
+
+def test_to_destroy_again_is_nothing_and_answers_the_first_time(eraser, run):
+    person = uuid4()
+    run(eraser.create([person]))
+    assert (AT, True) == run(eraser.destroy(person, "12/QĐ", AT))
+    assert (AT, False) == run(eraser.destroy(person, "13/QĐ", AT + timedelta(days=1)))
+
+
+def test_rivals_destroy_a_key_once(store, run):
+    person, first = uuid4(), AT
+    rivals = [store(role=ERASER) for _ in range(4)]
+    run(rivals[0].create([person]))
+
+    async def race():
+        return await asyncio.gather(*(rival.destroy(person, "12/QĐ", first) for rival in rivals))
+
+    assert [False, False, False, True] == sorted(done.lived for done in run(race()))
+
+
+def test_a_key_that_came_back_with_a_backup_dies_again_and_that_is_told(eraser, run, as_owner):
+    person = uuid4()
+    run(eraser.create([person]))
+    ((backup,),) = as_owner.execute("SELECT wrapped FROM person_key WHERE person = %s", [person]).fetchall()
+    run(eraser.destroy(person, "12/QĐ", AT))
+    restored = "UPDATE person_key SET wrapped = %s, destroyed_at = NULL, decision = NULL WHERE person = %s"
+    as_owner.execute(restored, [backup, person])
+    assert (AT, True) == run(eraser.destroy(person, "12/QĐ", AT))
+    assert {} == run(eraser.get([person]))
+
+
+def test_no_copy_of_a_destroyed_key_stays_in_the_file_of_the_table_once_it_is_swept(templates, store, eraser, run, as_owner):
+    persons = [uuid4() for _ in range(500)]
+    run(eraser.create(persons))
+    wrapped = dict(as_owner.execute("SELECT person, wrapped FROM person_key").fetchall())
+    gone, kept = persons[::7], persons[1::7]
+    for person in gone:
+        run(eraser.destroy(person, "12/QĐ", AT))
+
+    run(eraser.sweep())
+    as_owner.execute("CHECKPOINT")
+    ((file,),) = as_owner.execute("SELECT pg_relation_filepath('person_key')").fetchall()
+    heap = (templates.home / "data" / file).read_bytes()
+    assert [] == [person for person in gone if wrapped[person] in heap]
+    assert [] == [person for person in kept if wrapped[person] not in heap]
+    assert set(kept) == set(run(store().get([*gone, *kept])))
+
+
+def test_a_sweep_gives_way_to_whoever_holds_the_table(templates, store, eraser, run):
+    with psycopg.connect(templates.uri(store.name, "postgres")) as backup:
+        backup.execute("LOCK TABLE person_key IN ACCESS SHARE MODE")
+        with pytest.raises(StoreGone):
+            run(eraser.sweep())
+    run(eraser.sweep())
+
+
+@pytest.mark.parametrize(
+    "attack", ["SELECT wrapped FROM person_key", "UPDATE person_key SET wrapped = ''", "DELETE FROM person_key"]
+)
+def test_whoever_may_destroy_a_key_may_not_reach_into_the_table(templates, store, attack):
+    with (
+        psycopg.connect(templates.uri(store.name, ERASER), autocommit=True) as db,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         db.execute(attack)

@@ -12,6 +12,10 @@ class StoreGone(Exception):
     """A database does not answer; the outcome of a write may be unknown, so it is repeated under the same command id."""
 
 
+class LogClosed(StoreGone):
+    """The log was written on another server, and its worker has not compared it with its topic here: nothing was appended."""
+
+
 TRANSIENT = (StoreGone, OperationalError, DatabaseError, PoolTimeout, TooManyRequests, KafkaError, ConnectionError, TimeoutError)
 
 

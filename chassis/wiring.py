@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+from psycopg import AsyncConnection
+
 from chassis.about_itself import heartbeat
 from chassis.clocks import clock_handlers, timer
 from chassis.commands import Commands, Enrich
-from chassis.follow import Follower, Handlers
+from chassis.follow import Follower, Handler, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
-from chassis.ledger.note import SigningKey
+from chassis.keys import KeyStore
+from chassis.mapper import Recorded
 from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
 from chassis.reaction import Reaction
@@ -38,6 +41,15 @@ def api_of(parts: Parts, commands: Commands, relations: Relations) -> Api:
     api = Api(parts.name, new_app(parts.name), commands, parts.identity, relations, key)
     parked_board(api, parts)
     return api
+
+
+def flushing(keys: KeyStore) -> Handler:
+    """Whoever hears that a person was forgotten forgets every key at once; the place it heard moves with it."""
+
+    async def flush(_: AsyncConnection[Any], __: Recorded) -> None:
+        keys.flush()
+
+    return flush
 
 
 def loops_of(
@@ -95,16 +107,7 @@ def signer_of(parts: Parts, acknowledged: Acknowledged) -> Loop:
 
     async def sign(up: Callable[[], None]) -> None:
         if not signers:
-            signers.append(_signer(parts, acknowledged))
+            signers.append(Signer.of(parts.log, parts.settings, acknowledged))
         await signers[0].run(up)
 
     return sign
-
-
-def _signer(parts: Parts, acknowledged: Acknowledged) -> Signer:
-    settings, origin = parts.settings, parts.settings.origin(parts.name)
-    files = [file for file in (settings.signing_key_file, settings.next_signing_key_file) if file]
-    if not files or settings.checkpoint_folder is None:
-        raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
-    keys = [SigningKey.of_seed(origin, key_from(file)) for file in files]
-    return Signer(parts.log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged)

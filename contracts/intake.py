@@ -1,18 +1,32 @@
-"""What intake tells: contacts, reports, screenings. Personal fields are sealed under the person they are about."""
+"""What intake tells: contacts, reports, screenings, and what becomes of the data of a person.
 
+Personal fields are sealed under the person they are about.
+"""
+
+from datetime import date
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 from contracts import clocks, system
 from contracts.codes import (
+    Authority,
     Channel,
     ContactKind,
+    DataAnswer,
+    DataRefusal,
+    DataStage,
+    ErasureBasis,
     Form,
+    Hold,
+    HoldEnd,
     Language,
     Level,
     LineCode,
     Procedure,
     ProtectionLevel,
+    RestrictionBasis,
+    RestrictionEnd,
+    Right,
     ScreeningDecision,
     Source,
     Tier,
@@ -102,6 +116,82 @@ class CaseLinked(IntakeFact):
 
     case_id: UUID
     child_id: UUID
+
+
+class DataRequestReceived(IntakeFact):
+    """Somebody asked what becomes of their data, or a child's: a right of Law 91/2025. Its clocks count from `received_at`."""
+
+    number: int
+    right: Right
+    received_at: Instant
+    authority: Authority
+    person_id: UUID
+    statement: Annotated[Text | None, Personal("person_id")] = None
+
+
+class DataRequestAnswered(IntakeFact):
+    """The requester was answered, or told that it is done. `reason` says why it was not, or only in part."""
+
+    number: int
+    stage: DataStage
+    answer: DataAnswer
+    reason: DataRefusal | None = None
+
+
+class HoldPlaced(IntakeFact):
+    """The person may not be forgotten while it stands, at most up to and with the day `until_on`. `case_id`: of an open case."""
+
+    hold: Hold
+    until_on: date | None = None
+    case_id: UUID | None = None
+
+
+class HoldLifted(IntakeFact):
+    """This hold binds no longer."""
+
+    hold: Hold
+    reason: HoldEnd
+    case_id: UUID | None = None
+
+
+class PersonRestricted(IntakeFact):
+    """What is sealed of this person is shown to the data officer alone. The key is kept."""
+
+    basis: RestrictionBasis
+
+
+class RestrictionLifted(IntakeFact):
+    """What is sealed of this person is shown again to whoever may see it."""
+
+    reason: RestrictionEnd
+
+
+class ErasureRequested(IntakeFact):
+    """One data officer proposes that the person be forgotten. `request`: the number of the data request that asks for it."""
+
+    basis: ErasureBasis
+    request: int | None = None
+    proposed_by: Line
+
+
+class ErasureApproved(IntakeFact):
+    """Another data officer agrees: from here on nothing stops it. `decision` is the number of the written decision."""
+
+    decision: Line
+    approved_by: Line
+
+
+class ErasureRefused(IntakeFact):
+    """The person is not forgotten, for this reason."""
+
+    reason: DataRefusal
+
+
+class PersonForgotten(IntakeFact):
+    """The person's key is destroyed, so nothing sealed under it can be read again. Told after the deed, never before."""
+
+    decision: Line
+    destroyed_at: Instant
 
 
 class ClockStarted(IntakeFact, clocks.Started):

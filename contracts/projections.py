@@ -1,4 +1,4 @@
-"""What projections tells: who read what, recorded before the answer."""
+"""What projections tells: who read what, and who was refused, recorded before the answer."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -51,6 +51,16 @@ class BundleExported(ProjectionFact):
     digest: Line
     instant: Line
     auditor: Line
+
+
+class ReadRefused(ProjectionFact):
+    """Somebody asked for a file and was refused; the stream is the id that was asked for, whether or not there is such a file.
+
+    `route`: the template of the address, never the address itself. `code`: that of the problem which was answered.
+    """
+
+    route: Line
+    code: Line
 
 
 class ViewSwapped(ProjectionFact):

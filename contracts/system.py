@@ -51,11 +51,11 @@ class Adopted(Shape):
 
 class Recovered(Shape):
     """The database was restored from an old backup; positions `first` to `last` were brought back from the log's topic, byte for
-    byte. `checkpoint` is the signed note, from before the loss, with whose root the log was compared afterwards."""
+    byte. `checkpoint` is the newest signed note from before the loss, with whose root the log was compared."""
 
     first: Position
     last: Position
-    checkpoint: Text
+    checkpoint: Text | None = None
 
 
 class AboutParked(Shape):

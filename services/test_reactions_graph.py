@@ -28,10 +28,10 @@ HEARS = {  # catalogue, topics
 }
 TABLE = {  # catalogue, reactions: what of it stands
     "intake.ReportScreened": {"OpenCase", "SendReferral"},
-    "cases.CaseOpened": {"LinkCase"},
+    "cases.CaseOpened": {"LinkCase", "HoldForCase"},
     "cases.PlanApproved": {"SendReferral"},
     "cases.InterventionClosed": {"RevokeReferral"},
-    "cases.CaseClosed": {"QueueMessage"},
+    "cases.CaseClosed": {"QueueMessage", "ReleaseCase"},
     "referrals.ReferralSent": {"NoteHandOff", "QueueMessage"},
     "referrals.ReferralDelivered": {"NoteHandOff", "CancelMessage"},
     "referrals.ReferralAcknowledged": {"NoteHandOff", "CancelMessage"},

@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet, RSAKey
 from chassis.migrate import migrate
 from chassis.service import Parts, Service, parts_of
 from chassis.settings import Settings
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import Postgres, key_role
 
 ROOT = Path(__file__).parent.parent
 SERVICES = ("intake", "cases", "referrals", "notifications", "projections")
@@ -49,7 +49,7 @@ def settings_for(postgres: Postgres, service: str, home: Path, role: str = "api"
         environment="test",
         port=0,
         database=postgres.uri(service, f"{service}_{role}"),
-        keys=postgres.uri("keys", f"{service}_keys"),
+        keys=postgres.uri("keys", key_role(service, role)),
         master_key_file=files["master"],
         fingerprint_key_file=files["fingerprint"],
         link_key_file=files["link"],

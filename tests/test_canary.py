@@ -105,6 +105,9 @@ def record(line, s):
     note = {"child_id": s.child["child_id"]} | marked(s, "ReportScreened", "children[].note")
     path = f"/intake/v1/records/{s.record['id']}/screening"
     line.done(path, screening(OTHER_COMMUNE, children=[note]), seen=s.record["version"])
+    asked = {"right": "copy", "received_at": line.now().isoformat(), "authority": "representative"}
+    asked |= marked(s, "DataRequestReceived", "statement")
+    line.done(f"/intake/v1/persons/{s.child['child_id']}/data-requests", asked)
     s.case = f"/cases/v1/cases/{case_of(UUID(s.record['id']), UUID(s.child['child_id']))}"
 
 

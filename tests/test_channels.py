@@ -298,7 +298,7 @@ async def test_a_delivery_of_somebody_forgotten_meanwhile_is_set_aside_and_does_
     forgotten, other = zalo(), zalo()
     for raw in (forgotten, other):
         await deliver(intake, raw)
-    intake.keys.execute("SELECT destroy_key(%s, 'decision-1')", [row(intake, id_of(forgotten)).person])
+    intake.keys.execute("SELECT destroy_key(%s, 'decision-1', now())", [row(intake, id_of(forgotten)).person])
     intake.worker.parts.keys.flush()
     intake.reading = asyncio.create_task(intake.worker.service.loops["inbox"](lambda: None))
     assert ("refused", "person-forgotten") == ((kept := await read(intake, id_of(forgotten))).state, kept.reason)

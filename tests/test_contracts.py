@@ -195,7 +195,14 @@ def test_every_route_declares_its_path_parameters_and_if_match_where_it_is_neede
 def test_a_service_tells_its_own_topic_and_listens_to_the_facts_it_acts_on():
     operations = json.loads(texts()["contracts/asyncapi/cases.json"])["operations"]
     assert {"tell", "hear-intake", "hear-referrals"} == set(operations)
-    assert [{"$ref": "#/channels/intake/messages/intake.ReportScreened"}] == operations["hear-intake"]["messages"]
+    heard = [message["$ref"].rpartition(".")[2] for message in operations["hear-intake"]["messages"]]
+    assert ["ReportScreened", "PersonForgotten"] == heard
+
+
+@pytest.mark.parametrize("service", ["cases", "referrals", "notifications"])
+def test_whoever_hears_intake_and_opens_or_makes_boxes_hears_that_a_person_was_forgotten(service):
+    operations = json.loads(texts()[f"contracts/asyncapi/{service}.json"])["operations"]
+    assert {"$ref": "#/channels/intake/messages/intake.PersonForgotten"} in operations["hear-intake"]["messages"]
 
 
 @cache

@@ -220,3 +220,33 @@ def test_a_database_that_does_not_answer_is_an_error_that_the_doctor_knows(stack
     (tmp_path / "ports.json").write_text('{"postgres": 1}')
     with pytest.raises(psycopg.OperationalError):
         Running(stack.state | {"postgres": str(tmp_path)}).rows("cases", "SELECT 1")
+
+
+async def test_a_log_that_was_written_on_another_server_is_found_closed(stack):
+    with stack.connect(LOG) as db:
+        db.execute("UPDATE head SET incarnation = '7000000000000000000:1'")
+        try:
+            (finding,) = look_at_databases.look_at_log(stack, LOG, look_at_databases.measured(stack, LOG), deep=False)
+        finally:
+            db.execute("UPDATE head SET incarnation = incarnation_here()")
+    assert ("log-closed", True) == (finding.page, "closed here" in finding.wrong)
+
+
+@pytest.mark.parametrize(
+    ("size", "age", "told", "wrong"),
+    [
+        (3, "1 minute", 3, []),
+        (3, "59 seconds", 4, []),
+        (3, "61 seconds", 4, ["its newest checkpoint covers 3 of 4 entries that its topic tells"]),
+        (3, "16 minutes", 3, ["its newest checkpoint is 16 minutes old"]),
+        (None, "", 1, ["nothing of its log was ever signed"]),
+        (None, "", 0, []),
+    ],
+)
+async def test_a_checkpoint_that_is_late_is_found(stack, size, age, told, wrong):
+    with stack.connect(LOG) as db:
+        db.execute("ALTER TABLE checkpoint DISABLE TRIGGER USER; TRUNCATE checkpoint; ALTER TABLE checkpoint ENABLE TRIGGER USER")
+        if size:
+            db.execute("INSERT INTO checkpoint VALUES (%s, 'a note', clock_timestamp() - %s::interval)", [size, age])
+    of = look_at_databases.measured(stack, LOG)
+    assert wrong == [each.wrong for each in look_at_databases.look_at_checkpoint(LOG, of, told)]

@@ -15,6 +15,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from deploy.local.postgres import key_role
 from deploy.local.process import NotStartedError
 from deploy.local.stack import SERVICES, Stack, down, read_state
 
@@ -64,7 +65,7 @@ def test_each_service_runs_as_an_api_and_a_worker_with_a_database_role_of_its_ow
     for (service, role), process in told.items():
         assert process["settings"]["H111_DATABASE"].startswith(f"postgresql://{service}_{role}:")
         assert process["settings"]["H111_DATABASE"].endswith(f"/{service}")
-        assert process["settings"]["H111_KEYS"].startswith(f"postgresql://{service}_keys:")
+        assert process["settings"]["H111_KEYS"].startswith(f"postgresql://{key_role(service, role)}:")
 
 
 def test_keys_are_made_once_and_only_their_owner_reads_them(stack):

@@ -43,7 +43,7 @@ def verify_command(
     """Verify evidence offline. Ends with 0 if it is clean, 1 if something is wrong, 2 if it cannot be asked."""
     began = time.perf_counter()
     try:
-        asked = Asked(verifier.policy_of(policy), case=case.lower(), max_age=_age(max_age), most=most)
+        asked = Asked(verifier.policy_of(policy), case=_id(case), max_age=_age(max_age), most=most)
         report = _held(held or [], asked) or verifier.verify(path, asked, state, _Progress(quiet=quiet))
     except WrongCallError as why:
         typer.echo(str(why), err=True)
@@ -132,6 +132,13 @@ def _age(text: str) -> timedelta | None:
     if not (found := _AGE.fullmatch(text)):
         raise WrongCallError("an age is a number and s, m, h or d: 36h")
     return timedelta(seconds=int(found[1]) * _UNIT[found[2]])
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text)) if text else ""
+    except ValueError:
+        raise WrongCallError("the case is named by its id, a UUID") from None
 
 
 def _tell_time(report: Report, seconds: float) -> None:

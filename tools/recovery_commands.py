@@ -101,6 +101,25 @@ def republish_command(log: Annotated[str, typer.Argument(help="whose topic")], h
     typer.echo(f"the topic of {name} tells its log again, from 1 to {told}")
 
 
+@app.command("recover")
+def recover_command(log: Annotated[str, typer.Argument(help="whose log")], home: Home = HOME) -> None:
+    """Bring back from its topic what a restored log lacks. Its API and worker must be down, PostgreSQL and Kafka up.
+
+    Ends with 1 and changes nothing if log and topic tell different things.
+    """
+    from tools.recovery.recover import Forked, recover  # noqa: PLC0415  # the broker's client takes a moment
+
+    with asking():
+        (name,) = parked.services_named(log)
+        try:
+            found = recover(Running.of(home), name, typer.echo)
+        except Forked as why:
+            typer.echo(f"{why}. Nothing was changed: keep both, see docs/runbooks/log-closed.md", err=True)
+            raise typer.Exit(1) from None
+    done = f"{len(found.missing)} entries were brought back" if found.missing else "nothing was missing"
+    typer.echo(f"{done}; the log of {name} is open: start its worker, then its API")
+
+
 @app.command("doctor")
 def doctor_command(
     deep: Annotated[bool, typer.Option("--deep", help="read every topic beside its log, byte for byte")] = False,

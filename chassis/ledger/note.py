@@ -117,24 +117,24 @@ class Signature:
 
 
 def taken_apart(note: bytes) -> tuple[str, list[Signature]]:
-    """Text and lines of a note, nothing verified. Raises LedgerError `signature` for what is no note."""
+    """Text and lines of a note, nothing verified. Raises LedgerError `checkpoint` for what is no note."""
     try:
         whole = note.decode() if len(note) <= LARGEST else ""
     except UnicodeDecodeError:
-        raise LedgerError("signature", "a note is not UTF-8") from None
+        raise LedgerError("checkpoint", "a note is not UTF-8") from None
     text, gap, below = whole.rpartition("\n\n")
     if not gap or not below.endswith("\n") or any(ord(character) < 32 for character in whole if character != "\n"):
-        raise LedgerError("signature", f"not a signed note, or larger than {LARGEST} bytes")
+        raise LedgerError("checkpoint", f"not a signed note, or larger than {LARGEST} bytes")
     lines = [_signature(line) for line in below[:-1].split("\n")]
     if len(lines) > MOST_SIGNATURES or len({(line.name, line.id) for line in lines}) < len(lines):
-        raise LedgerError("signature", "a note repeats a signature, or has more than a hundred")
+        raise LedgerError("checkpoint", "a note repeats a signature, or has more than a hundred")
     return f"{text}\n", lines
 
 
 def opened(note: bytes, keys: Sequence[VerifierKey]) -> str:
     """The text, if a known key signed it and no line of a known key is false. Lines of unknown keys are ignored.
 
-    Raises LedgerError `signature`.
+    Raises LedgerError `signature`, or `checkpoint` for what is no note.
     """
     text, lines = taken_apart(note)
     known = [(line, key) for line in lines for key in keys if key.type == ED25519 and line.by(key)]
@@ -158,5 +158,5 @@ def _signature(line: str) -> Signature:
     except ValueError:
         raw = b""
     if dash != "—" or not is_name(name) or len(raw) < 5:
-        raise LedgerError("signature", "a line below a note is not a signature")
+        raise LedgerError("checkpoint", "a line below a note is not a signature")
     return Signature(name, raw[:4], raw[4:])

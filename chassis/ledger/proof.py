@@ -42,28 +42,30 @@ class Proof:
 
     @classmethod
     def read(cls, raw: bytes) -> "Proof":
-        """Strict; nothing is verified. Raises LedgerError `proof`."""
+        """Strict; nothing is verified. Raises LedgerError `malformed`."""
         head, gap, note = raw[:LARGEST].partition(b"\n\n")
         try:
             lines = head.decode("ascii").split("\n") if gap and len(raw) <= LARGEST else [""]
             if lines[0] != FORMAT or not note:
-                raise LedgerError("proof", "not a receipt of the format tlog-proof v1")
+                raise LedgerError("malformed", "not a receipt of the format tlog-proof v1")
             extra = encoding.decode(lines.pop(1).removeprefix("extra ")) if lines[1:] and lines[1].startswith("extra ") else b""
             index = _INDEX.fullmatch(lines[1]) if lines[1:] else None
             hashes = [encoding.decode(line) for line in lines[2:]]
         except ValueError as problem:
             reason = problem.reason if isinstance(problem, LedgerError) else "a line of the receipt is not base 64"
-            raise LedgerError("proof", reason) from None
+            raise LedgerError("malformed", reason) from None
         if index is None or int(index[1]) > LARGEST_SIZE or len(hashes) > MOST_HASHES or any(len(hash_) != 32 for hash_ in hashes):
-            raise LedgerError("proof", "the receipt has no proper index, or a line that is no hash")
+            raise LedgerError("malformed", "the receipt has no proper index, or a line that is no hash")
         return cls(int(index[1]), hashes, note, extra)
 
     def checked(self, policy: Policy, origin: str | None = None) -> Shown:
         """What it shows. origin: of the log that was expected; without it, any log of the policy.
 
-        Raises LedgerError `signature`, `origin`, `checkpoint`, `proof`, `root` or `shape`.
+        Raises LedgerError `signature`, `origin`, `checkpoint`, `missing`, `root` or `shape`.
         """
         checkpoint = policy.opened(self.note, origin).checkpoint
+        if not self.extra:
+            raise LedgerError("missing", "the receipt does not hold its entry", self.index + 1)
         found = root_of_inclusion(leaf(self.extra), self.index, checkpoint.size, self.hashes)
         if found != checkpoint.root:
             raise LedgerError("root", "the entry of the receipt does not lead to the root of its checkpoint", self.index + 1)

@@ -154,7 +154,7 @@ def test_lines_of_unknown_keys_are_ignored_but_a_false_line_of_a_known_key_is_no
     ],
 )
 def test_what_is_no_signed_note_is_refused(hostile):
-    with finding("signature"):
+    with finding("checkpoint"):
         opened(hostile, [KEY.key])
 
 
@@ -264,7 +264,7 @@ def test_an_entry_behind_the_checkpoint_has_no_receipt():
     with pytest.raises(ValueError, match="outside the tree"):
         shown_beyond = receipt(lambda level, at: TREE[level, at], ENTRIES[0], 3, NOTE, 3)
         assert shown_beyond
-    with finding("proof"):
+    with finding("root"):
         Proof(3, shown(2).hashes, NOTE, ENTRIES[2]).checked(POLICY)
 
 

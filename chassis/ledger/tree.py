@@ -112,13 +112,13 @@ def consistency(read: Read, old: int, new: int) -> list[bytes]:
 
 
 def root_of_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
-    """The root that a proof leads to (RFC 9162, 2.1.3.2). Raises LedgerError `proof` if it has not the length for its place."""
+    """The root that a proof leads to (RFC 9162, 2.1.3.2). Raises LedgerError `root` if it has not the length for its place."""
     if not 0 <= index < size:
-        raise LedgerError("proof", "the receipt is for an entry that the checkpoint does not cover", index + 1)
+        raise LedgerError("root", "the receipt is for an entry that the checkpoint does not cover", index + 1)
     place, last, hash_ = index, size - 1, leaf_hash
     for sibling in proof:
         if last == 0:
-            raise LedgerError("proof", "the receipt holds more hashes than lead to the root", index + 1)
+            raise LedgerError("root", "the receipt holds more hashes than lead to the root", index + 1)
         if place & 1 or place == last:
             hash_ = node(sibling, hash_)
             while place and not place & 1:
@@ -127,7 +127,7 @@ def root_of_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[b
             hash_ = node(hash_, sibling)
         place, last = place >> 1, last >> 1
     if last:
-        raise LedgerError("proof", "the receipt holds fewer hashes than lead to the root", index + 1)
+        raise LedgerError("root", "the receipt holds fewer hashes than lead to the root", index + 1)
     return hash_
 
 

@@ -25,6 +25,15 @@ from deploy.local.process import Identity, NotStartedError, Process, kept_ports
 
 SERVER_USER = 65534  # `nobody`: PostgreSQL refuses to run as root
 ROLES = ("owner", "api", "worker")
+ERASER = "intake_eraser"
+"""The one role that may destroy keys: intake's worker."""
+
+
+def key_role(service: str, role: str) -> str:
+    """The login role with which a process of a service asks the key store."""
+    return ERASER if (service, role) == ("intake", "worker") else f"{service}_keys"
+
+
 SETTINGS = {
     "fsync": "on",
     "listen_addresses": "127.0.0.1",
@@ -110,14 +119,14 @@ class Postgres:
     def create_service_databases(self, services: Iterable[str]) -> None:
         """Per service a database `<svc>` with roles `<svc>_owner`, `<svc>_api`, `<svc>_worker`; `keys` for all of them.
 
-        `keys` belongs to `keys_owner`; each service has the role `<svc>_keys` there, which may connect and no more:
-        what it may call is granted by the SQL of the key store.
+        `keys` belongs to `keys_owner`; each service has the role `<svc>_keys` there, and intake's worker `intake_eraser`, which
+        may connect and no more: what they may call is granted by the SQL of the key store.
         """
         services = tuple(services)
         for service in services:
             owner, *others = (f"{service}_{role}" for role in ROLES)
             self.create_database(service, owner, others)
-        self.create_database("keys", "keys_owner", [f"{service}_keys" for service in services])
+        self.create_database("keys", "keys_owner", [*(f"{service}_keys" for service in services), ERASER])
 
     def drop_database(self, name: str) -> None:
         """Remove a database and cut whoever is connected to it."""

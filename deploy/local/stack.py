@@ -96,10 +96,9 @@ class Stack:
         self.oidc = Oidc(self.home / "oidc")
         self.smtp = Smtp(self.home / "smtp", f"{self.urls['intake']}/intake/v1/channels/email")
         self.clock_file = self.home / "clock"
-        self.policy_file = self.home / "ledger-policy"
-        """By which the checkpoints of this stack are judged, as auditors get it."""
         self.rules = rules
         self._environment = Environment(self.home, environment, rules, self.urls["front"])
+        self.policy_file = self._environment.policy_file
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,7 +174,7 @@ class Stack:
         self._say(f"OIDC          {self.oidc.issuer}")
 
     def _start_services(self) -> None:
-        self.policy_file.write_bytes(self._environment.policy(SERVICES))
+        self._environment.write_policy(SERVICES)
         parts = {"postgres": self.postgres, "kafka": self.kafka, "smtp": self.smtp, "oidc": self.oidc}
         for service in SERVICES:
             for role in ROLES:

@@ -8,6 +8,7 @@ from chassis.settings import key_from
 from chassis.wiring import api_of, commands_of, loops_of
 from contracts import places
 from services.intake.adapters.channels import READERS, channel_doors, reader
+from services.intake.adapters.erasing import ERASURES, Eraser
 from services.intake.adapters.inbox import Inbox
 from services.intake.api import routes
 from services.intake.domain import decide, evolve
@@ -18,7 +19,7 @@ HEARS = ("cases",)
 
 
 def build(parts: Parts) -> Service:
-    """Takes contacts and reports, screens them; hears which cases were opened."""
+    """Takes contacts and reports, screens them, forgets persons; hears which cases were opened and closed."""
     commands = commands_of(parts, decide, evolve)
     inbox = Inbox(parts.pool, parts.keys, parts.time, key_from(parts.settings.fingerprint_key_file))
     api = api_of(parts, commands, relations)
@@ -29,5 +30,6 @@ def build(parts: Parts) -> Service:
     def read_inbox(up: Callable[[], None]) -> Awaitable[None]:
         return inbox.work(commands, readers, up)
 
-    loops = loops_of(parts, commands, contracts.intake, hears=HEARS, reactions=REACTIONS)
-    return Service(parts, api.app, {**loops, "inbox": read_inbox}, created=contracts.intake.LogCreated)
+    loops = loops_of(parts, commands, contracts.intake, hears=HEARS, reactions=REACTIONS, follows=ERASURES)
+    own = {"inbox": read_inbox, "erasing": Eraser(parts.pool, parts.keys, commands).run}
+    return Service(parts, api.app, loops | own, created=contracts.intake.LogCreated)

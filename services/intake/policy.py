@@ -1,4 +1,4 @@
-"""What the relations of `contracts/roles.yaml` mean for a contact or a record: whose it is, and whose commune or province."""
+"""What the relations of `contracts/roles.yaml` mean in intake: whose something is, and whose commune or province."""
 
 from chassis.identity import Capacity
 from contracts.kernel import Command
@@ -10,7 +10,7 @@ COMMUNE = frozenset({"commune_officer", "commune_chair"})
 
 
 def relations(state: State | None, capacity: Capacity, command: Command | None = None) -> frozenset[str]:  # noqa: ARG001
-    """How this capacity stands to this contact or record. The command makes no difference: only the line begins one.
+    """How this capacity stands to it, of a person only: as the line. The command makes no difference: only the line begins one.
 
     `any` is not said here: it is no relation, and this answer also decides who may see the state at all.
     """

@@ -2,7 +2,8 @@
 
 from chassis.mapper import Recorded
 from chassis.reaction import Reaction, Reactions, Wanted
-from contracts.cases import CaseOpened
+from contracts.cases import CaseClosed, CaseOpened
+from services.intake.domain.persons import HoldForCase, ReleaseCase
 from services.intake.domain.screening import LinkCase
 
 
@@ -13,4 +14,20 @@ def link_case(heard: Recorded) -> Wanted:
         yield heard.fact.record_id, command
 
 
-REACTIONS: Reactions = [Reaction("link-case", CaseOpened, LinkCase, link_case)]
+def hold_child(heard: Recorded) -> Wanted:
+    """A child with an open case may not be forgotten."""
+    if isinstance(heard.fact, CaseOpened):
+        yield heard.fact.child_id, HoldForCase(case_id=heard.stream)
+
+
+def release_child(heard: Recorded) -> Wanted:
+    """The case is closed: it holds the child no longer."""
+    if isinstance(heard.fact, CaseClosed):
+        yield heard.fact.child_id, ReleaseCase(case_id=heard.stream)
+
+
+REACTIONS: Reactions = [
+    Reaction("link-case", CaseOpened, LinkCase, link_case),
+    Reaction("hold-child", CaseOpened, HoldForCase, hold_child),
+    Reaction("release-child", CaseClosed, ReleaseCase, release_child),
+]

@@ -4,8 +4,9 @@ import contracts.notifications
 from chassis.follow import Handlers
 from chassis.service import Parts, Service
 from chassis.settings import key_from
-from chassis.wiring import api_of, commands_of, loops_of
+from chassis.wiring import api_of, commands_of, flushing, loops_of
 from contracts.calendar import local_day
+from contracts.intake import PersonForgotten
 from contracts.kernel import Command
 from contracts.referrals import AgencyRegistered, ReferralSent
 from services.notifications.adapters.directory import Directory, agency_heard, referral_heard
@@ -36,6 +37,7 @@ def build(parts: Parts) -> Service:
     settings = parts.settings
     mailer = Mailer(settings.smtp_host, settings.smtp_port, settings.mail_from)
     sender = Sender(parts, commands, directory, mailer, key_from(settings.link_key_file))
-    copies: Handlers = {AgencyRegistered: agency_heard, ReferralSent: referral_heard}
+    forgotten = flushing(parts.keys)
+    copies: Handlers = {AgencyRegistered: agency_heard, ReferralSent: referral_heard, PersonForgotten: forgotten}
     loops = loops_of(parts, commands, contracts.notifications, hears=HEARS, reactions=REACTIONS, copies=copies, follows=WAKES)
     return Service(parts, api.app, {**loops, "sender": sender.run}, created=contracts.notifications.LogCreated)

@@ -14,7 +14,9 @@ BY_MESSAGE = frozenset({"email", "sms", "voice", "zalo", "smtp_accepted", "dsn"}
 """Ways of delivery that a message of ours went; of these the message knows by itself."""
 BREACHES = (intake.ClockBreached, cases.ClockBreached, referrals.ClockBreached, projections.ClockBreached)
 STREAMS = {"intake": "record", "cases": "case", "referrals": "referral", "projections": "read"}
-"""What a log's clocks run on, as a message says what it is about; intake's `first-look` runs on a contact."""
+"""What a log's clocks run on, as a message says what it is about."""
+OTHERS = {"first-look": "contact", "data-answer": "person", "data-right": "person"}
+"""Rules of intake whose clocks run on something else."""
 
 
 def _hand_over(heard: Recorded) -> Wanted:
@@ -56,7 +58,7 @@ def _tell_breach(heard: Recorded) -> Wanted:
             clock=fact.clock,
             due_at=fact.due_at,
         )
-        about = About(kind="contact" if fact.clock == "first-look" else STREAMS[heard.log], id=heard.stream)
+        about = About(kind=OTHERS.get(fact.clock.partition("/")[0], STREAMS[heard.log]), id=heard.stream)
         for body in dict.fromkeys(fact.tell):
             yield _say(about, body, "supervision", letter)
 

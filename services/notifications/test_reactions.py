@@ -105,6 +105,7 @@ def test_a_cancelled_ladder_mail_is_one_that_was_not_delivered_yet():
     [
         (intake.ClockBreached, "first-look", "contact"),
         (intake.ClockBreached, "screening", "record"),
+        (intake.ClockBreached, "data-right/2", "person"),
         (cases.ClockBreached, "plan-draft", "case"),
         (referrals.ClockBreached, "completion", "referral"),
         (projections.ClockBreached, "glass-review", "read"),

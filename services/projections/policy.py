@@ -12,6 +12,7 @@ from chassis.problems import Problem
 from chassis.view_builds import reading
 from contracts.kernel import Command
 from services.projections.bundles import Bundle
+from services.projections.views.history import Sees
 
 LINE = frozenset({"counsellor", "supervisor", "operator"})
 BODIES = {"commune_officer": "commune_pc", "commune_chair": "commune_pc", "provincial_officer": "province_health"}
@@ -80,8 +81,19 @@ def reader_of(actor: Actor, views: tuple[str, ...], standing: Standing | None) -
     raise NotFound
 
 
+def sees(capacity: Capacity, view: str) -> Sees:
+    """A restricted person is shown to the data officer alone."""
+    if view == "restricted":
+        return "restricted"
+    return "everybody" if capacity.role == "data_officer" else "unrestricted"
+
+
 async def standing(pool: AsyncConnectionPool, kind: str, id_: UUID) -> Standing | None:
-    """Whose this file is today; None if there is no such file."""
+    """Whose this file is today; None if there is no such file, or no file names such a person."""
+    if kind == "person":
+        async with reading(pool) as db:
+            named = await db.execute("SELECT 1 FROM belongs WHERE to_stream = %s AND kind LIKE '%%:%%' LIMIT 1", (id_,))
+            return Standing(kind) if await named.fetchone() else None
     query = (
         "SELECT w.kind, coalesce(r.owner, w.owner), w.lead, w.incident, w.residence, w.addressee, w.provinces"
         " FROM work w LEFT JOIN work r ON r.id = w.record_id WHERE w.id = %s AND w.kind = %s"

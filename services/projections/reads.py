@@ -1,4 +1,5 @@
-"""A read is a fact of its own, recorded before the answer: who read which view of which file, in what capacity, why, as of when."""
+"""A read is a fact of its own, recorded before the answer: who read which view of which file, in what capacity, why, as of when.
+So is a refusal."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from contracts import clocks
 from contracts.clocks import NO_CLOCKS, BreachClock, Clocks, WaiveClock, fold_clocks_of
 from contracts.codes import Purpose, View
 from contracts.kernel import Command, Fact
-from contracts.projections import CaseRead, ClockBreached, ClockWaived
+from contracts.projections import CaseRead, ClockBreached, ClockWaived, ReadRefused
 from contracts.shapes import Line, told
 
 
@@ -24,11 +25,20 @@ class RecordRead(Command):
     shown: Line
 
 
+class RecordRefusal(Command):
+    """A file is about to be refused. Every request is a refusal of its own, of a file that exists and of one that does not."""
+
+    creates: ClassVar[bool] = True
+    route: Line
+    code: Line
+
+
 @dataclass(frozen=True, slots=True)
 class ReadBefore:
-    """How often a file was read, and the clocks on its reads."""
+    """How often a file was read, how often it was refused, and the clocks on its reads."""
 
     times: int = 0
+    refused: int = 0
     clocks: Clocks = field(default_factory=lambda: NO_CLOCKS)
 
 
@@ -41,6 +51,11 @@ def decide(command: Command, state: ReadBefore | None) -> Iterator[Fact]:
 @decide.register
 def record_read(command: RecordRead, _: ReadBefore | None) -> Iterator[Fact]:
     yield CaseRead(**told(command))
+
+
+@decide.register
+def record_refusal(command: RecordRefusal, _: ReadBefore | None) -> Iterator[Fact]:
+    yield ReadRefused(**told(command))
 
 
 @decide.register
@@ -63,6 +78,12 @@ def evolve(_: Fact, state: Any) -> Any:
 def was_read(_: CaseRead, state: ReadBefore | None) -> ReadBefore:
     before = state or ReadBefore()
     return replace(before, times=before.times + 1)
+
+
+@evolve.register
+def was_refused(_: ReadRefused, state: ReadBefore | None) -> ReadBefore:
+    before = state or ReadBefore()
+    return replace(before, refused=before.refused + 1)
 
 
 fold_clocks_of(evolve)

@@ -18,6 +18,7 @@ from tests.desk import ROOT, create_databases
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 LOG, OWN = ROOT / "chassis" / "sql" / "log", ROOT / "services" / "projections" / "sql"
 BEFORE = ("001_history.sql", "002_boards.sql")
+AFTER = sorted(file.name for file in OWN.glob("*.sql") if file.name not in BEFORE)
 IDS = Ids(90)
 
 
@@ -44,7 +45,7 @@ async def test_the_tables_of_before_become_the_first_build_and_the_worker_goes_o
         for row in (first, second):
             db.execute(insert, (row.position, row.recorded_at, row.stream, row.version, row.type, row.state))
         db.execute("INSERT INTO heard VALUES ('hotline.cases.events.v1', 0, 2)")
-    assert ["projections/sql/003_builds.sql"] == migrate(before.uri("views_before", "views_before_owner"), [LOG, OWN])
+    assert [f"projections/sql/{name}" for name in AFTER] == migrate(before.uri("views_before", "views_before_owner"), [LOG, OWN])
     with psycopg.connect(before.uri("views_before", "views_before_api"), autocommit=True) as db:
         assert [(1,), (2,)] == db.execute("SELECT position FROM history ORDER BY position").fetchall()
         assert [("hotline.cases.events.v1", 2)] == db.execute("SELECT topic, position FROM heard").fetchall()

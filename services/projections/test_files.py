@@ -25,7 +25,7 @@ from services.projections.views.case_file import case_file
 from services.projections.views.hand_offs import disclosed_of, hand_off_file
 from services.projections.views.record_file import contact_file, informant_file, record_file
 from services.projections.views.shown import answer_bytes
-from services.projections.views.timeline import timeline
+from services.projections.views.timeline import entries_of, timeline
 
 IDS = Ids()
 
@@ -146,8 +146,8 @@ def test_a_timeline_names_no_sealed_field_and_sorts_as_asked():
     told_late = (T0 - HOUR).isoformat()
     tape.tell(IDS.case, closed(IDS), occurred_at=told_late)
     kinds = dict.fromkeys({event.stream for event in tape.events}, "case")
-    recorded = timeline(IDS.case, tape.events, kinds, "recorded", incomplete=False)
-    occurred = timeline(IDS.case, tape.events, kinds, "occurred", incomplete=False)
+    recorded = timeline(IDS.case, entries_of(tape.events, [], kinds), "recorded", incomplete=False)
+    occurred = timeline(IDS.case, entries_of(tape.events, [], kinds), "occurred", incomplete=False)
     assert all(a.told.recorded_at <= b.told.recorded_at for a, b in pairwise(recorded.entries))
     assert told_late == occurred.entries[0].told.occurred_at.isoformat()
     assert len(tape.of(IDS.case)) == occurred.version

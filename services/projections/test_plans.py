@@ -84,6 +84,7 @@ async def test_a_stream_is_found_by_its_index(filled, plans):
     reader = Reader(filled.pool, None, AT)
     await reader.rows([uuid4(), uuid4()])
     await reader.story_of(uuid4())
+    await reader.beginning(uuid4(), "cases")
     assert {"history_stream"} == {index for indexes in all_by_index(plans) for index in indexes}
 
 
@@ -106,7 +107,8 @@ async def test_a_time_and_a_vector_are_resolved_by_index(filled, plans):
 
 async def test_whose_a_file_is_is_found_by_its_key(filled, plans):
     await policy.standing(filled.pool, "case", uuid4())
-    assert [["work_pkey", "work_pkey"]] == all_by_index(plans)
+    await policy.standing(filled.pool, "person", uuid4())
+    assert [["work_pkey", "work_pkey"], ["belongs_to"]] == all_by_index(plans)
 
 
 def asked(**mine):

@@ -20,7 +20,7 @@ from services.projections.test_samples import (
     measure,
     stored,
 )
-from services.projections.test_world import AUDITOR, POLICE, SUPERVISOR, problem, rows
+from services.projections.test_world import AUDITOR, ELSEWHERE, POLICE, SUPERVISOR, problem, rows
 from services.projections.views import instants
 from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end, text
@@ -73,7 +73,18 @@ async def test_the_file_as_of_an_instant_knows_nothing_that_came_later(world, ge
     before = await get(f"/cases/{world.ids.case}?as_of={text(world.marks['first plan'])}")
     assert [GOALS[0]] == [each["goals"] for each in before.json()["plans"]]
     assert GOALS[1] not in before.text
-    problem(await get(f"/cases/{world.ids.case}?as_of={text(world.marks['screened'])}"), 404, "not-found")
+
+
+async def test_an_instant_before_the_case_says_with_which_entry_it_begins_and_only_to_whoever_may_see_it(world, get):
+    before = f"?as_of={text(world.marks['screened'])}"
+    first = world.tape.of(world.ids.case)[0]
+    said = problem(await get(f"/cases/{world.ids.case}{before}"), 404, "not-yet")
+    assert {"position": first.cause, "recorded_at": first.recorded_at.isoformat().replace("+00:00", "Z")} == said["begins"]
+    assert text(world.marks["screened"]) == said["instant"]
+    assert problem(await get(f"/cases/{world.ids.case}/timeline{before}"), 404, "not-yet")["begins"]
+    theirs = await get(f"/cases/{world.ids.case}{before}", groups=ELSEWHERE)
+    assert (await get(f"/cases/{uuid4()}{before}", groups=ELSEWHERE)).content == theirs.content
+    problem(theirs, 404, "not-found")
 
 
 async def test_a_time_of_day_is_resolved_to_an_instant_once_and_quoted(world, get):
@@ -124,7 +135,10 @@ async def test_what_is_not_folded_yet_is_never_answered_with_an_older_state(worl
     body = problem(waiting, 503, "not-caught-up")
     assert (text(world.marks["closed"]), "2") == (body["position"], waiting.headers["retry-after"])
     problem(await get(f"/cases/{world.ids.case}?as_of={text({**world.marks['closed'], 'cases': head + 1})}"), 503, "not-caught-up")
-    problem(await get(f"/cases/{world.ids.case}?as_of=2999-01-01T00:00:00Z"), 503, "not-caught-up")
+    for log in LOGS:
+        await note_end(world.worker.pool, log, T0 + timedelta(days=1))
+    future = problem(await get(f"/cases/{world.ids.case}?as_of=2999-01-01T00:00:00Z"), 503, "not-caught-up")
+    assert 200 == (await get(f"/cases/{world.ids.case}?as_of={future['until']}")).status_code  # that much is available
     assert 200 == (await get(f"/cases/{world.ids.case}", hotline_wait_for=f"cases:{head},intake:1")).status_code
     problem(await get(f"/cases/{world.ids.case}", hotline_wait_for="nonsense"), 400, "bad-request")
 
@@ -168,9 +182,7 @@ async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(wo
     await get(f"/records/{world.ids.record}")
     await get(f"/cases/{world.ids.case}?view=informant", hotline_reason="call_back")
     await get(f"/hand-offs/{world.ids.to_police}", groups=POLICE, who="CAX-99801")
-    own = await world.worker.log.after(0, 1_000)
-    world.tape.rows["projections"] = own
-    await world.hear()
+    await world.hear_reads()
     answer = await get(f"/cases/{world.ids.case}/reads", groups=AUDITOR, who="KTV-01", hotline_purpose="audit")
     found = [
         (each["actor"], each["kind"], each["view"]["code"], each["reason"] and each["reason"]["code"])
@@ -191,7 +203,7 @@ async def test_whoever_may_ask_sees_who_has_read_anything_of_the_case_and_why(wo
 
 async def test_a_forgotten_child_is_gone_from_its_file_as_of_every_instant_and_the_others_still_read(world, get, reading, postgres):
     with psycopg.connect(postgres.uri("keys"), autocommit=True) as db:
-        db.execute("SELECT destroy_key(%s, 'test')", (world.ids.child,))
+        db.execute("SELECT destroy_key(%s, 'test', now())", (world.ids.child,))
     reading.parts.keys.flush()
     answer = await get(f"/cases/{world.ids.case}")
     file = answer.json()
@@ -233,8 +245,7 @@ async def test_a_parked_fact_that_began_a_stream_is_noticed_by_the_case_it_names
 
 async def test_a_read_of_the_case_is_not_part_of_its_file_or_timeline(world, get):
     first = await get(f"/cases/{world.ids.case}/timeline")
-    world.tape.rows["projections"] = await world.worker.log.after(0, 1_000)
-    await world.hear()
+    await world.hear_reads()
     second = await get(f"/cases/{world.ids.case}/timeline")
     assert first.content == second.content
     assert first.headers["hotline-instant"] != second.headers["hotline-instant"]

@@ -9,9 +9,9 @@ from chassis.identity import Actor, Capacity, roles
 from chassis.problems import Problem
 from contracts.clocks import BreachClock, WaiveClock
 from contracts.kernel import Command
-from contracts.projections import CaseRead, ClockBreached, ClockStarted, ClockWaived
+from contracts.projections import CaseRead, ClockBreached, ClockStarted, ClockWaived, ReadRefused
 from services.projections.policy import Standing, permitted, reader_of, relations
-from services.projections.reads import RecordRead, decide, evolve
+from services.projections.reads import RecordRead, RecordRefusal, decide, evolve
 from services.projections.test_samples import CAU, DESK, HANOI, T0, TINH, XA
 from tests.given import given as any_given
 
@@ -28,6 +28,14 @@ HAND_OFF = Standing("hand_off", lead=XA, addressee=f"police@{XA}", provinces=(TI
 def test_every_read_is_told_again_however_often_it_happens():
     given().when(READ).then(WAS_READ)
     given(WAS_READ, WAS_READ).when(READ).then(WAS_READ)
+
+
+def test_every_refusal_is_told_again_whether_or_not_there_is_such_a_file():
+    asked = RecordRefusal(route="/projections/v1/cases/{id}", code="not-found")
+    refused = ReadRefused(route="/projections/v1/cases/{id}", code="not-found")
+    given().when(asked).then(refused)
+    given(WAS_READ, refused).when(asked).then(refused)
+    assert (1, 1) == (given(WAS_READ, refused).state.times, given(WAS_READ, refused).state.refused)
 
 
 def test_a_clock_on_a_read_is_breached_once_and_waived_by_two():
@@ -90,6 +98,7 @@ MAY = {
     "as_of": {"counsellor", "supervisor", "commune_officer", "commune_chair", "provincial_officer", "auditor"},
     "clear_part": {"auditor"},
     "informant": {"counsellor", "supervisor", "data_officer"},
+    "person_reads": {"data_officer", "auditor"},
     "reads": {"counsellor", "supervisor", "commune_officer", "commune_chair", "provincial_officer", "data_officer", "auditor"},
 }
 

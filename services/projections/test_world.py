@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from chassis.kafka import headers_of, topic_of
 from chassis.view_builds import reading
 from chassis.view_rows import tell
-from contracts.projections import CaseRead
+from contracts.projections import CaseRead, ReadRefused
 from services.projections import swaps
 from services.projections.test_samples import CAU, TINH, XA, Ids, Tape, tell_story
 from services.projections.views.history import LOGS
@@ -116,6 +116,16 @@ class World:
 
     async def hear(self):
         await take(self.view, self.tape)
+
+    async def hear_reads(self):
+        """What was read so far reaches the views, as the worker takes it from its own log."""
+        self.tape.rows["projections"] = await self.worker.log.after(0, 10_000)
+        await self.hear()
+
+    async def refusals_of(self, stream):
+        """The refusals in projections' own log, oldest first, in their envelopes."""
+        log = self.worker.log
+        return [event for event in await log.open(await log.rows_of(stream)) if isinstance(event.fact, ReadRefused)]
 
     async def reads_of(self, stream):
         """The reads in projections' own log, oldest first."""

@@ -4,8 +4,9 @@ import contracts.referrals
 from chassis.follow import Handlers
 from chassis.service import Parts, Service
 from chassis.settings import key_from
-from chassis.wiring import api_of, commands_of, loops_of
+from chassis.wiring import api_of, commands_of, flushing, loops_of
 from contracts.calendar import local_day
+from contracts.intake import PersonForgotten
 from contracts.kernel import Command
 from contracts.shapes import Addressee
 from services.referrals.adapters.directory import agency_at, registered, registered_for
@@ -39,5 +40,6 @@ def build(parts: Parts) -> Service:
     acknowledgement_page(api.app, commands, key_from(parts.settings.link_key_file), parts.settings.call_back)
     routes(api, parts.pool)
     follows: Handlers = {contracts.referrals.AgencyRegistered: registered}
-    loops = loops_of(parts, commands, contracts.referrals, hears=HEARS, reactions=REACTIONS, follows=follows)
+    copies: Handlers = {PersonForgotten: flushing(parts.keys)}
+    loops = loops_of(parts, commands, contracts.referrals, hears=HEARS, reactions=REACTIONS, copies=copies, follows=follows)
     return Service(parts, api.app, loops, created=contracts.referrals.LogCreated)

@@ -21,7 +21,7 @@ from deploy.local.stack import Stack
 from tests.faults.chaos import FAULTS, HEADER, Row, leaks, run
 from tests.line import Line, register_agencies
 
-MODULES = ("processes", "database", "broker", "network", "mail", "views", "poison", "clock")
+MODULES = ("processes", "database", "broker", "network", "mail", "views", "erasing", "poison", "clock")
 ENOUGH = 30_000  # events in one stack; then the next fault gets a new one, so that checking stays quick
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
 
@@ -61,7 +61,7 @@ def chosen(only: Sequence[str] = ()) -> list[str]:
 def main() -> int:
     """Run them and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a little of each: meant for ten minutes on two cores")
+    parser.add_argument("--short", action="store_true", help="a little of each: a quarter of an hour on two cores")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", action="append", default=[], help="faults whose name holds this; may be given again")
     parser.add_argument("--list", action="store_true", help="say what would be done, and what is expected")

@@ -22,7 +22,15 @@ from tests.faults.snapshot import Attempt, Snapshot, streams
 
 BEGINNINGS = {"rest", "clock", "calendar", "link", "origin", "heartbeat", "key", "policy", "recover", "build", "zalo", "email"}
 """Kinds of cause that need no other fact: a person's command, a clock, a link, what a log says of itself, what a channel brought."""
-MAY_CHANGE_NOTHING = {"CancelMessage", "EscalateReferral", "LinkCase", "RecordDelivery", "RevokeReferral"}
+MAY_CHANGE_NOTHING = {
+    "CancelMessage",
+    "EscalateReferral",
+    "HoldForCase",
+    "LinkCase",
+    "RecordDelivery",
+    "ReleaseCase",
+    "RevokeReferral",
+}
 """Commands of reactions that find their work done, or not theirs to do, and then leave no trace."""
 
 Invariant = Callable[[Snapshot], Iterator[str]]

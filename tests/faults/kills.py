@@ -46,6 +46,8 @@ REACHED_BY: Mapping[str, list[Name]] = {
 """Place → the processes that come by while the desks are at work."""
 ASKED_FOR: Mapping[str, str] = {
     "retry.after-reaction": "poison discarded, and killed while its stream goes on",
+    "erasure.after-destroy": "persons forgotten, and killed in between",
+    "erasure.after-command": "persons forgotten, and killed in between",
     "rebuild.before-commit": "views rebuilt, and killed in the middle",
     "swap.before": "views rebuilt, and killed in the middle",
     "swap.before-commit": "views rebuilt, and killed in the middle",

@@ -74,7 +74,7 @@ def test_without_the_key_store_nothing_personal_is_recorded_and_everything_else_
 
 def test_nothing_more_is_recorded_about_somebody_whose_key_was_destroyed(line):
     body = call(line, text="Kể (thử)")
-    line.rows("keys", "SELECT destroy_key(%s, 'decision-1')", body["caller_id"])
+    line.rows("keys", "SELECT destroy_key(%s, 'decision-1', now())", body["caller_id"])
     problem(line.post("/intake/v1/contacts", body), 409, "person-forgotten")
     assert 201 == line.post("/intake/v1/contacts", call(line, text="Kể (thử)")).status_code
 

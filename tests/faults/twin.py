@@ -15,13 +15,14 @@ from psycopg_pool import AsyncConnectionPool
 from structlog.testing import capture_logs
 
 from chassis.clocks import clock_handlers
-from chassis.follow import Follower
+from chassis.follow import Follower, Handlers
 from chassis.log import LAST_POSITION, Log, Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from chassis.migrate import migrate
 from chassis.view import View
 from contracts.rules import Rules
 from deploy.local.stack import ROOT, SERVICES, Stack
+from services.intake.adapters.erasing import ERASURES
 from services.notifications.adapters.directory import agency_heard, referral_heard
 from services.notifications.adapters.sender import WAKES
 from services.notifications.domain import evolve
@@ -33,14 +34,18 @@ from services.referrals.adapters.directory import registered
 from tests.faults.snapshot import Tables, streams
 
 KEPT = {
-    "intake": ["clock_due", "follower"],
+    "intake": ["clock_due", "follower", "erasure"],
     "cases": ["clock_due", "follower"],
     "referrals": ["clock_due", "follower", "agency"],
     "notifications": ["clock_due", "follower", "agency", "hand_off"],
     "projections": ["clock_due", "follower", "work", "clock", "belongs", "history"],
 }
 """Database → what a consumer keeps there. `outgoing` loses its rows when a mail has left, and is compared by what is owed."""
-FOLLOWS = {"referrals": import_module("contracts.referrals").AgencyRegistered}
+FOLLOWS: Mapping[str, Handlers] = {
+    "intake": ERASURES,
+    "referrals": {import_module("contracts.referrals").AgencyRegistered: registered},
+    "notifications": WAKES,
+}
 COPIES = {"AgencyRegistered": agency_heard, "ReferralSent": referral_heard}
 BATCH = 1000
 
@@ -108,8 +113,8 @@ async def _follow(stack: Stack, heads: Mapping[str, int], parked: set[tuple[str,
         for service, log in logs.items():
             handlers = clock_handlers(import_module(f"contracts.{service}"))
             await _to_the_end(Follower("clocks", log, twins[service], handlers))
-        await _to_the_end(Follower("tables", logs["referrals"], twins["referrals"], {FOLLOWS["referrals"]: registered}))
-        await _to_the_end(Follower("tables", logs["notifications"], twins["notifications"], WAKES))
+        for service, follows in FOLLOWS.items():
+            await _to_the_end(Follower("tables", logs[service], twins[service], follows))
         await _copies(logs["referrals"], twins["notifications"], parked)
         await _views(logs, twins["projections"])
 

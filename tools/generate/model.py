@@ -184,7 +184,10 @@ def reactions_of(service: str) -> list[Reaction]:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """How a service hears a log. facts: those it acts on. copied: those of them it keeps a table of. group: None for a view."""
+    """How a service hears a log.
+
+    facts: those it acts on. copied: those of them by which it keeps a table or a cache. group: None for a view.
+    """
 
     facts: list[type[Fact]]
     copied: list[type[Fact]]

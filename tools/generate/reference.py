@@ -78,7 +78,7 @@ def _service(log: str) -> Iterator[str]:
         yield f"### Reactions of {log}\n"
         yield table(("hears", "commands", "as", "nothing to do if"), rows)
     if wiring.copies:
-        yield f"Keeps a small table of its own from {', '.join(wiring.copies)}.\n"
+        yield f"Keeps a table or a cache of its own by {', '.join(wiring.copies)}.\n"
     if wiring.views:
         yield f"Folds every fact of {', '.join(wiring.views)} into its views.\n"
     yield f"### Clocks of {log}\n"

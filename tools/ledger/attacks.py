@@ -25,7 +25,8 @@ STRANGER = bytes(32)  # the seed of the forger's own key
 class Attack:
     """files: what somebody does who can only write files; stolen: what the thief of the log's key does, None where that is all.
 
-    found: the codes that a reader gets without any head, with a held head, with a limit of age; key_…: the same against the thief.
+    found: the codes that a reader gets who has his policy alone, held heads, a limit of age; key_…: the same against the thief, and
+    by a reader whose policy asks for witnesses.
     """
 
     number: str
@@ -37,6 +38,7 @@ class Attack:
     found_age: frozenset[str] = frozenset()
     key_found: frozenset[str] = NOTHING
     key_held: frozenset[str] = HEAD
+    key_quorum: frozenset[str] = frozenset({"signature"})
 
 
 def _rows(change: Callable[[list[Row]], None], *, careful: bool = True, log: str = LOG) -> Change:
@@ -228,4 +230,4 @@ CARELESS = [
     Attack("9", "… carelessly", None, _rows(_renumber, careful=False), key_found=VERSIONS, key_held=VERSIONS),
     Attack("11", "… carelessly", None, _rows(_back_date, careful=False), key_found=SHAPE, key_held=SHAPE),
 ]
-CONTROL = Attack("–", "nothing altered", lambda _: None, lambda _: None, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
+CONTROL = Attack("–", "nothing altered", lambda _: None, lambda _: None, *[NOTHING] * 6)

@@ -25,7 +25,7 @@ _OPENED = re.compile(r"opened/([0-9a-f]{64})\.json")
 class Claims:
     """By the name of the log: its files, its origin by the reader's policy, its size by the instant, its complete streams.
 
-    streams: None for all of a log. single: an export of one log, which has no instant.
+    streams: None for all of a log. single: an export of one log, which has no instant. absent: logs of the policy that are missing.
     """
 
     logs: dict[str, Files] = field(default_factory=dict)
@@ -33,12 +33,13 @@ class Claims:
     sizes: dict[str, int] = field(default_factory=dict)
     streams: dict[str, frozenset[str] | None] = field(default_factory=dict)
     single: bool = False
+    absent: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
 def claims_of(files: Files, trusted: Policy) -> Claims:
     """Of a bundle, or of the export of one log. Raises LedgerError."""
-    if INSTANT in files.names:
+    if INSTANT in files.names or STREAMS in files.names or any(name.startswith("logs/") for name in files.names):
         return _of_bundle(files, trusted)
     if "checkpoint" in files.names:
         return _of_export(files, trusted)
@@ -67,13 +68,12 @@ def _of_bundle(files: Files, trusted: Policy) -> Claims:
         claims.sizes[name] = int(size)
         claims.origins[name] = _origin(name, trusted)
         claims.logs[name] = files.below(f"logs/{name}/")
-    if absent := sorted({log_of(origin) for origin in trusted.logs} - claims.logs.keys()):
-        raise LedgerError("missing", f"logs of the policy are not in the bundle: {', '.join(absent)}")
     for name, stream in _lines(files, STREAMS, _STREAM):
         if name not in claims.logs:
             raise LedgerError("malformed", "streams are listed of a log that the instant does not name")
         known = claims.streams.get(name, frozenset())
         claims.streams[name] = None if stream == "*" or known is None else known | {stream}
+    claims.absent = [origin for origin in trusted.logs if log_of(origin) not in claims.logs]
     _refuse_strangers(files, claims)
     return claims
 
@@ -119,9 +119,11 @@ def sums_of(digests: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def sums_are_those_of(files: Files) -> bool:
-    """Whether `states/SHA256SUMS` lists the states that are there and no others; it may be missing where there are none."""
+    """Whether `states/SHA256SUMS` lists the states that are there and no others. Raises LedgerError `missing` if there is none."""
+    if SUMS not in files.names and not files.states:
+        return True
     if SUMS not in files.names:
-        return not files.states
+        raise LedgerError("missing", "there is no states/SHA256SUMS")
     if files.names[SUMS].size != 131 * len(files.states):
         return False
     expected = sha256()

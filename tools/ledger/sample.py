@@ -11,12 +11,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from chassis.ledger.checkpoint import Checkpoint
 from chassis.ledger.entry import entry
-from chassis.ledger.note import SigningKey
+from chassis.ledger.note import SigningKey, VerifierKey, signature_line, taken_apart
 from chassis.ledger.proof import receipt
 from chassis.ledger.tiles import perfect
 from chassis.ledger.tree import Frontier, leaf
+from chassis.ledger.witness import COSIGNATURE, cosigned
 from chassis.log import Row
 from chassis.mapper import FactMapper, Recorded
 from contracts.ids import command_id, system_stream
@@ -29,9 +33,26 @@ ROWS = {"intake": 90, "cases": 300, "referrals": 120, "notifications": 70, "proj
 STREAMS = 7  # of each log, beside its own
 
 
+class Witness:
+    """Somebody outside who cosigns what he saw; a thief of the log's key has not got his."""
+
+    def __init__(self, name: str, seed: bytes) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.key = VerifierKey(name, COSIGNATURE, public)
+
+    def line(self, text: str, at: datetime) -> bytes:
+        """His line under a checkpoint of this text."""
+        time = int(at.timestamp())
+        return signature_line(self.key, time.to_bytes(8, "big") + self._private.sign(cosigned(text, time))).encode()
+
+
+WITNESSES = [Witness(f"witness-{n}.example", bytes([n]) * 32) for n in (1, 2, 3)]
+
+
 @dataclass
 class History:
-    """rows: by log, from position 1; keys: of the logs; of_case: the stream of one case in each log."""
+    """keys: of the logs; of_case: the stream of one case in each log. Two of three witnesses cosigned every checkpoint."""
 
     keys: dict[str, SigningKey]
     rows: dict[str, list[Row]] = field(default_factory=dict)
@@ -40,15 +61,27 @@ class History:
     @property
     def policy(self) -> bytes:
         """What a reader was handed before."""
-        logs = "".join(f"log {key.verifier}\n" for key in self.keys.values())
-        return f"# a sample, epoch 1\n{logs}quorum none\n".encode()
+        return f"# a sample, epoch 1\n{self._logs}quorum none\n".encode()
+
+    @property
+    def policy_with_quorum(self) -> bytes:
+        """That of a reader who does not trust the log's key alone."""
+        witnesses = "".join(f"witness {number} {one.key}\n" for number, one in enumerate(WITNESSES))
+        return f"{self._logs}{witnesses}group two 2 0 1 2\nquorum two\n".encode()
+
+    @property
+    def _logs(self) -> str:
+        return "".join(f"log {key.verifier}\n" for key in self.keys.values())
 
     def entries(self, log: str) -> list[bytes]:
         return [entry_of(self.keys[log].key.name, row) for row in self.rows[log]]
 
     def note(self, log: str, size: int = 0) -> bytes:
         """The signed checkpoint of a size; 0: the newest."""
-        return signed_head(self.keys[log], self.entries(log)[: size or None])
+        rows = self.rows[log][: size or None]
+        signed = signed_head(self.keys[log], self.entries(log)[: len(rows)])
+        text, _ = taken_apart(signed)
+        return signed + b"".join(witness.line(text, rows[-1].recorded_at) for witness in WITNESSES[:2])
 
     def receipt(self, log: str, position: int) -> bytes:
         """That of an entry under the newest checkpoint."""

@@ -1,7 +1,8 @@
 """`make tamper`: break a copy of a bundle in every way, and see which verifier finds what.
 
 Both verifiers are called as a reader calls them. The table is right, and the end is 0, only if each cell is as it must be: what
-must be found is found, for the reason that it must be, and what cannot be found by that reader is not claimed to be.
+must be found is found, for the reason that it must be and at the same position by each verifier, and what cannot be found by that
+reader is not claimed to be.
 """
 
 import subprocess
@@ -24,15 +25,17 @@ from tools.ledger.sample import History, history, key_of
 
 MAX_AGE = "24h"
 GO = Path(".local/bin/verify-go")
-COLUMNS = ("files", "files, H", "files, age", "key", "key, H", "key, age")
+COLUMNS = ("files", "files, H", "files, age", "files, Q", "key", "key, H", "key, age", "key, Q")
+READERS = 4
 Verifier = Callable[[list[str]], tuple[int, str]]
 """Arguments → exit code and standard output."""
 
 
 class Cell(NamedTuple):
-    """What one verifier said about one copy: the codes, or OK; right: whether that is as it must be."""
+    """What one verifier said about one copy: codes, or OK; findings: with log and position; right: whether it is as it must be."""
 
     said: str
+    findings: frozenset[tuple[str, ...]]
     right: bool
 
 
@@ -43,6 +46,8 @@ class Desk:
         self.folder, self.told = folder, told
         self.policy = folder / "policy"
         self.policy.write_bytes(told.policy)
+        self.strict_policy = folder / "policy-with-quorum"
+        self.strict_policy.write_bytes(told.policy_with_quorum)
         self.held = [argument for path in self._heads() for argument in ("--held", str(path))]
         self._copies = 0
 
@@ -62,8 +67,9 @@ class Desk:
         change = attack.stolen if stolen else attack.files
         if change:
             change(forgery)
-        for log in forgery.rows if stolen else ():
-            forgery.sign(log, self.told.keys[log])
+        for log, rows in forgery.rows.items():
+            if stolen and rows != self.told.rows[log]:
+                forgery.sign(log, self.told.keys[log])
         self._copies += 1
         return forgery.lay(self.folder / f"copy-{self._copies}")
 
@@ -91,9 +97,10 @@ def _judged(verifier: Verifier, arguments: list[str], expected: frozenset[str]) 
     """The exit code and the lines must say the same."""
     code, said = verifier(arguments)
     words = [line.split(" ") for line in said.splitlines()]
-    codes = {line[1] for line in words if line[0] == "FAIL"} or {"OK"}
+    findings = frozenset(tuple(line[1:4]) for line in words if line[0] == "FAIL")
+    codes = {code for code, *_ in findings} or {"OK"}
     agrees = code == (0 if codes == {"OK"} else 1) and all(line[0] in {"OK", "FAIL"} for line in words)
-    return Cell(" ".join(sorted(codes)), agrees and codes <= expected)
+    return Cell(" ".join(sorted(codes)), findings, agrees and codes <= expected)
 
 
 def judge(desk: Desk, attack: Attack, verifiers: list[Verifier]) -> list[list[Cell] | None]:
@@ -101,21 +108,21 @@ def judge(desk: Desk, attack: Attack, verifiers: list[Verifier]) -> list[list[Ce
     cells: list[list[Cell] | None] = []
     for stolen in (False, True):
         if not (attack.stolen if stolen else attack.files):
-            cells += [None] * 3
+            cells += [None] * READERS
             continue
         path = desk.copy(attack, stolen=stolen)
-        readers: list[list[str]] = [[], desk.held, ["--max-age", MAX_AGE]]
-        for expected, more in zip(_expected(attack, stolen=stolen), readers, strict=True):
-            arguments = ["--policy", str(desk.policy), *more, str(path)]
-            cells.append([_judged(verifier, arguments, expected) for verifier in verifiers])
+        own, strict = ["--policy", str(desk.policy)], ["--policy", str(desk.strict_policy)]
+        readers = [own, [*own, *desk.held], [*own, "--max-age", MAX_AGE], strict]
+        for expected, reader in zip(_expected(attack, stolen=stolen), readers, strict=True):
+            cells.append([_judged(verifier, [*reader, str(path)], expected) for verifier in verifiers])
     return cells
 
 
-def _expected(attack: Attack, *, stolen: bool) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Of a reader with nothing but his policy, with held heads, with a limit of age."""
+def _expected(attack: Attack, *, stolen: bool) -> list[frozenset[str]]:
+    """Of a reader with nothing but his policy, with held heads, with a limit of age, with a policy that asks for witnesses."""
     if stolen:
-        return attack.key_found, attack.key_held, attack.key_found
-    return attack.found, attack.found_held or attack.found, attack.found_age or attack.found
+        return [attack.key_found, attack.key_held, attack.key_found, attack.key_quorum]
+    return [attack.found, attack.found_held or attack.found, attack.found_age or attack.found, attack.found]
 
 
 def stays_shut(told: History) -> bool:
@@ -133,11 +140,11 @@ def run(folder: Path, attacks: list[Attack], verifiers: dict[str, Verifier], out
     """Prints the table; whether all of it is as it must be."""
     told = history(until=datetime.now(UTC))
     desk, right = Desk(folder, told), True
-    out(f"{'':4}{'tampered with':34}{''.join(f'{column:>17}' for column in COLUMNS)}")
+    out(f"{'':4}{'tampered with':34}{''.join(f'{column:>12}' for column in COLUMNS)}")
     for attack in attacks:
         cells = judge(desk, attack, list(verifiers.values()))
-        right &= all(cell.right for column in cells for cell in column or ())
-        out(f"{attack.number:4}{attack.what:34}{''.join(f'{_text(column):>17}' for column in cells)}")
+        right &= all(_is_right(column) for column in cells if column)
+        out(f"{attack.number:4}{attack.what:34}{''.join(f'{_text(column):>12}' for column in cells)}")
     shut = stays_shut(told)
     out(f"10  the sealed part of the moved state opens at its new place: {'no' if shut else 'YES'}")
     return right and shut
@@ -148,7 +155,12 @@ def _text(cells: list[Cell] | None) -> str:
         return ""
     said = [cell.said for cell in cells]
     text = said[0] if len(set(said)) == 1 else " | ".join(said)
-    return text if all(cell.right for cell in cells) else f"WRONG: {text}"
+    return text if _is_right(cells) else f"WRONG: {text}"
+
+
+def _is_right(cells: list[Cell]) -> bool:
+    """As it must be, and every verifier names the same log and the same position."""
+    return all(cell.right and cell.findings == cells[0].findings for cell in cells)
 
 
 def main() -> None:
@@ -157,7 +169,8 @@ def main() -> None:
     verifiers = {"hotline verify": python} | ({"verify-go": go(program)} if program.exists() else {})
     print(f"verifiers: {', '.join(verifiers)}{'' if len(verifiers) > 1 else f'; {program} is not built'}")
     print("files: the forger can write files; key: he has stolen the keys of the logs")
-    print("H: the reader holds heads; age: he wants nothing older than a day; OK: the verifier said so\n")
+    print("H: the reader holds heads; age: he wants nothing older than a day; Q: he trusts no log without witnesses")
+    print("OK: the verifier said so\n")
     with tempfile.TemporaryDirectory() as folder:
         right = run(Path(folder), [CONTROL, *ATTACKS, *CARELESS], verifiers, lambda line: print(line, flush=True))
     print("\nevery cell is as it must be" if right else "\nNOT as it must be")

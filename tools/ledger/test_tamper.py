@@ -1,11 +1,14 @@
 """A short form of `make tamper`: one attack of each kind, with both means and all three readers."""
 
+import pytest
+
 from tools.ledger.attacks import ATTACKS, CARELESS, CONTROL
 from tools.ledger.tamper import python, run
 
 SHORT = {"1", "3", "4", "8a", "10", "12", "13", "14c"}
 
 
+@pytest.mark.slow
 def test_each_kind_of_tampering_is_found_by_whom_it_can_be_found_and_the_unaltered_copy_is_clean(tmp_path):
     attacks = [CONTROL, *(attack for attack in ATTACKS if attack.number in SHORT), CARELESS[0]]
     table = []

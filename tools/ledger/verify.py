@@ -16,7 +16,7 @@ from chassis.ledger.proof import Proof
 from tools.ledger.files import files_of
 from tools.ledger.findings import Finding, Held, Line, Report, Step
 from tools.ledger.hands import Hands
-from tools.ledger.verify_bundle import Asked, BundleCheck, Progress, too_old
+from tools.ledger.verify_bundle import AHEAD, Asked, BundleCheck, Progress, too_old
 from tools.ledger.verify_states import LARGEST as LARGEST_STATE
 
 RECEIPT = proof.FORMAT.encode()
@@ -83,24 +83,37 @@ def plain_hashing(count: int) -> float:
 
 
 def _receipt(raw: bytes, asked: Asked, state: Path | None) -> Report:
-    shown = Proof.read(raw).checked(asked.policy)
-    entry, head = shown
-    report = Report(read=len(raw))
-    report.remarks.append(f"entry {entry.position}: {entry.type}, version {entry.version}, recorded at {entry.recorded_at}")
+    shown = Proof.read(raw)
+    try:
+        entry, head = shown.checked(asked.policy)
+    except LedgerError as problem:
+        return Report([Line(_claimed(shown.note, asked), Finding.of(Step.NOTE, problem))])
+    opened, at = asked.policy.opened(shown.note), datetime.fromisoformat(entry.recorded_at)
     finding = _against_held(Held(head, ""), asked, receipt=True)
+    if at > asked.now + AHEAD:
+        finding = Finding(Step.AGE, entry.position, "stale", "the entry is stamped in the future")
+    if asked.case and entry.stream != asked.case:
+        finding = Finding(Step.STATES, entry.position, "missing", "the receipt is not for a fact of the case that was asked for")
     if state and sha256(_small(state)).hexdigest() != entry.state:
         reason = "the state that was given is not the one that the entry names"
         finding = Finding(Step.STATES, entry.position, "state", reason)
-    opened = asked.policy.opened(Proof.read(raw).note)
-    finding = finding or too_old(opened, datetime.fromisoformat(entry.recorded_at), asked)
-    report.lines.append(Line(head.origin, finding, head))
-    return report
+    remark = f"entry {entry.position}: {entry.type}, version {entry.version}, recorded at {entry.recorded_at}"
+    return Report([Line(head.origin, finding or too_old(opened, at, asked), head)], [remark], len(raw))
 
 
 def _checkpoint(raw: bytes, asked: Asked) -> Report:
-    opened = asked.policy.opened(raw)
+    try:
+        opened = asked.policy.opened(raw)
+    except LedgerError as problem:
+        return Report([Line(_claimed(raw, asked), Finding.of(Step.NOTE, problem))])
     finding = _against_held(Held(opened.checkpoint, ""), asked, receipt=False) or too_old(opened, None, asked)
     return Report([Line(opened.checkpoint.origin, finding, opened.checkpoint)], read=len(raw))
+
+
+def _claimed(raw: bytes, asked: Asked) -> str:
+    """The log that a note says it is of, if the policy knows it."""
+    origin = raw.partition(b"\n")[0].decode("latin-1")
+    return origin if origin in asked.policy.logs else ""
 
 
 def _against_held(ours: Held, asked: Asked, *, receipt: bool) -> Finding | None:

@@ -33,7 +33,7 @@ class Asked:
     case: str = ""
     max_age: timedelta | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    most: int = 3_000_000
+    most: int = 2_000_000
     """Entries of one log, and files, that are looked at: this is what bounds memory."""
 
 
@@ -73,6 +73,10 @@ class BundleCheck:
         for log in self.logs.values():
             self._check_age(log)
         self.report.lines = [log.line() for log in self.logs.values()]
+        if self.report.clean:  # where entries are altered, their states are strangers too, which says nothing new
+            self._check_no_other_states()
+        absent = Finding(Step.NOTE, 0, "missing", "the policy lists this log, and the bundle does not show it")
+        self.report.lines += [Line(origin, absent) for origin in claims.absent]
         if self.findings:
             self.report.lines.append(Line("", min(self.findings)))
         self.report.remarks += claims.remarks
@@ -113,15 +117,20 @@ class BundleCheck:
     # -- states ----------------------------------------------------------------------------------------------------------------
 
     def _check_states_are_there(self, claims: Claims) -> None:
-        """Every state of a listed stream is shown, and every shown state is some entry's."""
+        """Every state of a listed stream is shown."""
         for log in self.logs.values():
             if log.check:
                 self._check_states_of(log, log.check, claims.streams.get(log.name, frozenset()))
-        whole = all(log.check and len(log.check.digests) == 32 * log.check.checkpoint.size for log in self.logs.values())
-        if whole and any(digest not in self.named for digest in self.files.states):
-            self.findings.append(Finding(Step.STATES, 0, "extra", "there is a state that no entry names"))
-        if not sums_are_those_of(self.files):
-            self.findings.append(Finding(Step.STATES, 0, "state", "states/SHA256SUMS does not list exactly the states"))
+
+    def _check_no_other_states(self) -> None:
+        """Every shown state is some entry's, and the list is of exactly these."""
+        try:
+            if any(digest not in self.named for digest in self.files.states):
+                raise LedgerError("extra", "there is a state that no entry names")
+            if not sums_are_those_of(self.files):
+                raise LedgerError("state", "states/SHA256SUMS does not list exactly the states")
+        except LedgerError as problem:
+            self.findings.append(Finding.of(Step.STATES, problem))
 
     def _check_states_of(self, log: _Log, check: LogCheck, streams: frozenset[str] | None) -> None:
         absent = 0

@@ -46,10 +46,18 @@ def judge(states: list[Shown]) -> Judged:
     return Judged(wrong, causes, sum(place.size for _, place in states))
 
 
+def _of_one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for an object that names a member twice: of which one reader takes the first, another the last."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member is named twice")
+    return members
+
+
 def _cause(raw: bytes) -> tuple[str, int] | None:
     """Raises LedgerError `cause` for bytes that are no state: what caused it cannot be known."""
     try:
-        state: Any = json.loads(raw)
+        state: Any = json.loads(raw.decode(), object_pairs_hook=_of_one_meaning)
         cause = state.get("meta", {}).get("cause", "")
         found = _CAUSE.fullmatch(cause)
     except (ValueError, AttributeError, TypeError, RecursionError):

@@ -22,6 +22,7 @@ from tools.recovery.look_at_databases import (
     look_at_grants,
     look_at_keys,
     look_at_log,
+    look_at_monitor,
     look_at_server,
     measured,
 )
@@ -70,6 +71,7 @@ def examine(stack: Running, deep: bool, patience: float) -> Report:
     report.findings += look_at_parts(stack)
     if _tried(report, "postgresql", NO_DATABASE, lambda: look_at_server(stack)):
         _tried(report, "keys", NO_DATABASE, lambda: look_at_keys(stack))
+        _tried(report, "projections", NO_DATABASE, lambda: look_at_monitor(stack))
         for service in SERVICES:
             _tried(report, service, NO_DATABASE, lambda service=service: _database(report, stack, service, deep))
     asyncio.run(_topics(report, stack, deep))

@@ -14,6 +14,7 @@ Page = Literal[
     "clock-wrong",
     "settings-changed",
     "evidence",
+    "log-closed",
 ]
 """A page of docs/runbooks."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.timing import Time
+from deploy.local.postgres import ERASER
 from deploy.local.stack import SERVICES
 from tools.recovery.findings import Finding
 from tools.recovery.running import Running
@@ -27,7 +28,8 @@ KEPT = ("checkpoint", "heard", "parked", "follower", "clock_due")
 @dataclass
 class Measured:
     """What a service's database says. heard: log → position. own: follower → position. parked: log → how many wait. signed: how
-    many entries the newest checkpoint covers, and signed_before: seconds since it was signed."""
+    many entries the newest checkpoint covers, and signed_before: seconds since it was signed. open: whether it was
+    written on this server last."""
 
     head: int
     recorded_at: datetime | None
@@ -39,6 +41,7 @@ class Measured:
     parked: dict[str, int] = field(default_factory=dict)
     signed: int = 0
     signed_before: float = 0.0
+    open: bool = True
 
 
 def look_at_server(stack: Running) -> Iterator[Finding]:
@@ -62,10 +65,12 @@ def look_at_server(stack: Running) -> Iterator[Finding]:
 def measured(stack: Running, service: str) -> Measured:
     """Raises psycopg.Error."""
     with stack.connect(service) as db:
-        (head,) = db.execute("SELECT position, nullif(recorded_at, '-infinity') AS recorded_at FROM head").fetchall()
+        at = "SELECT position, nullif(recorded_at, '-infinity') AS recorded_at, incarnation = incarnation_here() AS open FROM head"
+        (head,) = db.execute(at).fetchall()
         (last,) = db.execute("SELECT coalesce(max(position), 0) AS last FROM event").fetchall()
         first = db.execute("SELECT state FROM event WHERE position = 1").fetchall()
         found = Measured(head["position"], head["recorded_at"], last["last"], _environment(first))
+        found.open = head["open"]
         for row in db.execute("SELECT split_part(topic, '.', 2) AS log, position FROM heard").fetchall():
             found.heard[row["log"]] = row["position"]
         for row in db.execute("SELECT name, position FROM follower").fetchall():
@@ -91,6 +96,9 @@ def _environment(first: list[dict[str, Any]]) -> str:
 
 def look_at_log(stack: Running, service: str, of: Measured, deep: bool) -> Iterator[Finding]:
     """Is the log whole, and does its time run? Raises psycopg.Error."""
+    if not of.open:
+        wrong = "its log was written on another server and is closed here: commands are answered 503"
+        yield Finding(service, wrong, f"start {service}.worker, which compares it with its topic; its log says more", "log-closed")
     holes = of.last != of.head
     if deep and not holes:
         query = "SELECT count(*) AS n, count(DISTINCT (originator_id, originator_version)) AS places FROM event"
@@ -141,9 +149,17 @@ def look_at_grants(stack: Running, service: str) -> Iterator[Finding]:
         yield Finding(service, "the triggers that keep the log from being rewritten are off", do, "settings-changed")
 
 
+def look_at_monitor(stack: Running) -> Iterator[Finding]:
+    """Did anybody sign something else than what was told? Raises psycopg.Error."""
+    query = "SELECT log, min(size) AS size FROM audit_note WHERE NOT agrees GROUP BY log ORDER BY log"
+    for row in stack.rows("projections", query):
+        wrong = f"its checkpoint of {row['size']} entries was signed over something else than what its topic tells"
+        yield Finding(row["log"], wrong, "keep database, topic and file as they are, and find out who holds the key", "evidence")
+
+
 def look_at_keys(stack: Running) -> Iterator[Finding]:
     """Raises psycopg.Error."""
     query = "SELECT role FROM unnest(%s::text[]) AS role WHERE has_table_privilege(role, 'person_key', 'SELECT, UPDATE, DELETE')"
-    for row in stack.rows("keys", query, [f"{service}_keys" for service in SERVICES]):
+    for row in stack.rows("keys", query, [*(f"{service}_keys" for service in SERVICES), ERASER]):
         do = f"REVOKE ALL ON person_key FROM {row['role']}, and ask who granted it"
         yield Finding("keys", f"{row['role']} may reach into the table of keys", do, "settings-changed")

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from chassis import checkpoints
 from chassis.kafka import topic_of
 from chassis.relay import Told
 from tools.recovery.findings import Finding
@@ -24,6 +25,10 @@ async def look_at_settings(stack: Running, logs: list[str]) -> AsyncIterator[Fin
     await admin.start()
     try:
         there = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
+        if checkpoints.TOPIC.topic not in there:
+            yield Finding(
+                "kafka", "the topic of checkpoints is not there", "create it as deploy/local/stack.py does", "topic-damaged"
+            )
         for log in logs:
             name = topic_of(log)
             if name not in there:
@@ -50,7 +55,7 @@ def look_at_told(log: str, head: int, told: Told) -> list[Finding]:
     """A topic behind its log is judged later: the relay may be at work."""
     if told.last > head:
         wrong = f"the topic is at {told.last} but the log at {head}: the log was restored from an old backup, or rewritten"
-        return [Finding(log, wrong, f"do not append, do not republish; bring back {head + 1} and later", "log-behind-topic")]
+        return [Finding(log, wrong, f"stop it, then hotline recover {log}: its topic has {head + 1} and later", "log-behind-topic")]
     if told.first > 1:
         wrong = f"the topic begins at position {told.first}"
         return [Finding(log, wrong, f"hotline republish {log}", "topic-damaged")]

@@ -85,12 +85,12 @@ class Running:
 
     # -- databases --------------------------------------------------------------------------------------------------------------
 
-    def uri(self, database: str) -> str:
-        """The connection string of the local server's superuser."""
+    def uri(self, database: str, role: str = "postgres") -> str:
+        """The connection string of a login role of the local server; `postgres` is the superuser."""
         home = Path(self.state["postgres"])
         server = Postgres(home)
         server.port = json.loads((home / "ports.json").read_text())["postgres"]
-        return server.uri(database)
+        return server.uri(database, role)
 
     def connect(self, database: str) -> psycopg.Connection[dict[str, Any]]:
         """A connection that does not wait long. Raises psycopg.Error."""

@@ -1,13 +1,27 @@
-"""The two kinds of stream that intake keeps, from their clear fields alone, and the roots that the themes teach their facts to."""
+"""The kinds of stream that intake keeps, from their clear fields alone, and the roots that the themes teach their facts to."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import singledispatch
 from uuid import UUID
 
 from contracts.clocks import NO_CLOCKS, Clocks, fold_clocks_of
-from contracts.codes import AgeBand, AgeBasis, Channel, ContactKind, Language, Procedure, Tier
+from contracts.codes import (
+    AgeBand,
+    AgeBasis,
+    Channel,
+    ContactKind,
+    DataAnswer,
+    DataStage,
+    ErasureBasis,
+    Hold,
+    Language,
+    Procedure,
+    RestrictionBasis,
+    Right,
+    Tier,
+)
 from contracts.intake import IntakeFact
 from contracts.kernel import Command, Refused
 from contracts.places import Place
@@ -69,7 +83,62 @@ class Record:
         return "case-opened" if not self.openings else f"case-opened/{self.openings + 1}"
 
 
-State = Contact | Record
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """A right that was asked for; `answers` are the latest of each stage."""
+
+    right: Right
+    answers: Mapping[DataStage, DataAnswer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why the person may not be forgotten; `until_on` is the last day, `case_id` the open case it stands for."""
+
+    hold: Hold
+    until_on: date | None = None
+    case_id: UUID | None = None
+
+    @property
+    def key(self) -> tuple[Hold, UUID | None]:
+        """What it is known by: a later one replaces it."""
+        return self.hold, self.case_id
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """An erasure that one data officer proposed and nobody has decided about."""
+
+    basis: ErasureBasis
+    proposed_by: str
+    request: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What becomes of the data of one mention of a human being.
+
+    decision: the approval's, from which nothing goes back. forgotten_at: when the key was destroyed.
+    """
+
+    requests: Mapping[int, DataRequest] = field(default_factory=dict)
+    holds: tuple[Held, ...] = ()
+    restricted: RestrictionBasis | None = None
+    proposal: Proposal | None = None
+    decision: str | None = None
+    forgotten_at: datetime | None = None
+    clocks: Clocks = field(default_factory=lambda: NO_CLOCKS)
+
+    def held(self, hold: Hold, case_id: UUID | None = None) -> Held | None:
+        """The hold of this kind, of this case."""
+        return next((held for held in self.holds if held.key == (hold, case_id)), None)
+
+    def binding(self, today: date) -> list[Held]:
+        """The holds that bind on this day."""
+        return [held for held in self.holds if held.until_on is None or today <= held.until_on]
+
+
+State = Contact | Record | Person
 
 
 @singledispatch
@@ -99,6 +168,21 @@ def record_in(state: State | None) -> Record:
     if not isinstance(state, Record):
         raise Refused("not-found")
     return state
+
+
+def person_in(state: State | None) -> Person:
+    """What is known of a person, of whom nothing has to be. Raises Refused `not-found` for a stream of another kind."""
+    if not isinstance(state, Person | None):
+        raise Refused("not-found")
+    return state or Person()
+
+
+def known_in(state: State | None) -> Person:
+    """A person about whom something can still be decided. Raises Refused `not-found`, `person-forgotten`."""
+    person = person_in(state)
+    if person.forgotten_at:
+        raise Refused("person-forgotten")
+    return person
 
 
 def desks(centre: Place) -> dict[str, Addressee]:

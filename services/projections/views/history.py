@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Literal, LiteralString, NamedTuple, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -17,10 +17,10 @@ from chassis.mapper import FactMapper, Recorded, clear_fact, people_in
 from chassis.view import Memory, Vector
 from chassis.view_builds import reading
 from contracts.cases import CaseOpened
-from contracts.intake import ReportReceived
+from contracts.intake import ContactReceived, PersonForgotten, PersonRestricted, ReportReceived, RestrictionLifted
 from contracts.kernel import Fact
 from contracts.notifications import MessageQueued
-from contracts.referrals import ReferralSent
+from contracts.referrals import ReferralAcknowledged, ReferralSent
 
 LOGS = ("intake", "cases", "referrals", "notifications", "projections")
 
@@ -44,8 +44,23 @@ _RESTS_ON: LiteralString = """
     ) more WHERE h.log = %(log)s AND h.position = more.position"""
 
 
+_SAID_LAST: LiteralString = """
+    SELECT stream, type FROM (
+        SELECT DISTINCT ON (stream) stream, type FROM history WHERE stream = ANY(%(persons)s) AND log = 'intake'
+        AND type = ANY(%(says)s) ORDER BY stream, position DESC
+    ) last WHERE type <> %(lifted)s
+    UNION ALL SELECT stream, %(restricted)s FROM parked WHERE stream = ANY(%(persons)s) AND discarded_at IS NULL"""
+_SAYS = {
+    "says": [kind.TOPIC for kind in (PersonRestricted, RestrictionLifted, PersonForgotten)],
+    "lifted": RestrictionLifted.TOPIC,
+    "restricted": PersonRestricted.TOPIC,
+}
+Sees = Literal["unrestricted", "restricted", "everybody"]
+"""Of whom sealed parts are opened: of those who are not restricted, of those who are, or of both; of the forgotten never."""
+
+
 class Link(NamedTuple):
-    """`stream`, of this kind, belongs to `to`."""
+    """`stream`, of this kind, belongs to `to`. Kind `record:alleged`: the stream is a record and names person `to` as that."""
 
     stream: UUID
     to: UUID
@@ -59,12 +74,33 @@ class Heard(NamedTuple):
     row: Row
 
 
+def _of_report(stream: UUID, fact: ReportReceived) -> list[Link]:
+    informant = [fact.informant] if fact.informant else []
+    contacts = [Link(contact, stream, "contact") for contact in fact.contacts]
+    children = [Link(stream, child.child_id, "record:child") for child in fact.children]
+    alleged = [Link(stream, each.person_id, "record:alleged") for each in fact.alleged]
+    return [*contacts, *children, *alleged, *(Link(stream, each.person_id, "record:informant") for each in informant)]
+
+
+def _of_case(stream: UUID, fact: CaseOpened) -> list[Link]:
+    return [Link(stream, fact.record_id, "case"), Link(stream, fact.child_id, "case:child")]
+
+
+def _of_hand_off(stream: UUID, fact: ReferralSent) -> list[Link]:
+    carried = [Link(stream, to, "hand_off") for to in (fact.of.record_id, *fact.of.cases)]
+    return carried + [Link(stream, child, "hand_off:child") for child in fact.of.children]
+
+
 _LINKS: dict[type[Fact], Callable[[UUID, Any], list[Link]]] = {
-    ReportReceived: lambda stream, fact: [Link(contact, stream, "contact") for contact in fact.contacts],
-    CaseOpened: lambda stream, fact: [Link(stream, fact.record_id, "case")],
-    ReferralSent: lambda stream, fact: [Link(stream, to, "hand_off") for to in (fact.of.record_id, *fact.of.cases)],
+    ContactReceived: lambda stream, fact: [Link(stream, fact.caller_id, "contact:caller")],
+    ReportReceived: _of_report,
+    CaseOpened: _of_case,
+    ReferralSent: _of_hand_off,
+    ReferralAcknowledged: lambda stream, fact: [Link(stream, fact.taker_id, "hand_off:taker")],
     MessageQueued: lambda stream, fact: [Link(stream, fact.about.id, "message")],
 }
+LINKING = frozenset(kind.TOPIC for kind in _LINKS)
+"""The types of facts that say what belongs to what."""
 
 
 def links(event: Recorded) -> list[Link]:
@@ -108,11 +144,27 @@ def recorded_rows(log: str, rows: Iterable[tuple[Any, ...]]) -> Iterator[Recorde
         yield Recorded(stream, version, fact, meta, log, position, recorded_at, state)
 
 
-class Reader:
-    """The history at one instant."""
+class Records(Protocol):
+    """The logs at one instant, wherever they are read from; each method as `Reader` has it."""
 
-    def __init__(self, pool: AsyncConnectionPool, keys: KeyStore, at: Vector) -> None:
-        self._pool, self._keys, self.at = pool, keys, at
+    at: Vector
+
+    async def rows(self, streams: Iterable[UUID]) -> list[Heard]: ...
+
+    async def belonging_to(self, streams: Iterable[UUID]) -> list[Link]: ...
+
+    async def owners_of(self, streams: Iterable[UUID]) -> list[Link]: ...
+
+    async def is_incomplete(self, streams: Iterable[UUID]) -> bool: ...
+
+    async def open(self, heard: Sequence[Heard], persons: Iterable[UUID] = ()) -> list[Recorded]: ...
+
+
+class Reader:
+    """The history at one instant, out of the views, for somebody who sees these persons."""
+
+    def __init__(self, pool: AsyncConnectionPool, keys: KeyStore, at: Vector, sees: Sees = "unrestricted") -> None:
+        self._pool, self._keys, self.at, self._sees = pool, keys, at, sees
 
     async def rows(self, streams: Iterable[UUID]) -> list[Heard]:
         """The rows of these streams up to the instant, in the order in which they were recorded."""
@@ -149,8 +201,21 @@ class Reader:
         Raises StoreGone if the key store does not answer. A box that its key does not open is shown as empty, never guessed.
         """
         wanted = set(persons) & {person for each in heard for person in people_in(each.row.state)} if persons else set[UUID]()
-        keys: Mapping[UUID, bytes] = await self._keys.get(wanted) if wanted else {}
+        seen = await self._seen(wanted) if wanted else wanted
+        keys: Mapping[UUID, bytes] = await self._keys.get(seen) if seen else {}
         return [_opened(each, FactMapper(keys.get)) for each in heard]
+
+    async def _seen(self, persons: set[UUID]) -> set[UUID]:
+        """Those of these persons who are shown, as they stand today, whatever the instant. In doubt a person is restricted."""
+        last: dict[UUID, str] = dict(await self.fetch(_SAID_LAST, _SAYS | {"persons": list(persons)}))
+        forgotten = {person for person, said in last.items() if said == PersonForgotten.TOPIC}
+        match self._sees:
+            case "everybody":
+                return persons - forgotten
+            case "restricted":
+                return last.keys() - forgotten
+            case _:
+                return persons - last.keys()
 
     async def story_of(self, stream: UUID) -> str:
         """The correlation of a stream: the contact with which its story began; empty for an unknown stream."""
@@ -158,10 +223,19 @@ class Reader:
         rows = await self.fetch(query, stream)
         return str(JSONTranscoder().decode(rows[0][0])["meta"].get("correlation", "")) if rows else ""
 
+    async def beginning(self, stream: UUID, log: str) -> Row | None:
+        """The first row of a stream, whatever the instant."""
+        query: LiteralString = (
+            "SELECT stream, version, type, state, position, recorded_at FROM history WHERE stream = %s AND log = %s"
+            " ORDER BY position LIMIT 1"
+        )
+        return next((Row(*row) for row in await self.fetch(query, stream, log)), None)
+
     async def fetch(self, query: LiteralString, *args: object) -> list[tuple[Any, ...]]:
-        """The rows of one statement."""
+        """The rows of one statement; args by place, or one mapping of them by name."""
+        given = args[0] if args and isinstance(args[0], Mapping) else args
         async with reading(self._pool) as db:
-            return await (await db.execute(query, args)).fetchall()
+            return await (await db.execute(query, given)).fetchall()
 
     async def _links(self, *, down: Iterable[UUID] = (), up: Iterable[UUID] = ()) -> list[Link]:
         query: LiteralString = (

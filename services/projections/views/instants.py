@@ -70,9 +70,10 @@ async def folded(pool: AsyncConnectionPool, vector: Vector) -> None:
         raise not_caught_up(await now(pool))
 
 
-def not_caught_up(at: Vector) -> Problem:
-    """The answer while a position or time is not folded yet."""
-    return Problem(503, "not-caught-up", headers={"Retry-After": "2"}, position=text(at))
+def not_caught_up(at: Vector, until: datetime | None = None) -> Problem:
+    """The answer while a position or time is not folded yet: what is there, and the last time that is known."""
+    known = {"until": until} if until else {}
+    return Problem(503, "not-caught-up", headers={"Retry-After": "2"}, position=text(at), **known)
 
 
 async def closed(pool: AsyncConnectionPool, vector: Vector) -> None:
@@ -105,7 +106,7 @@ async def resolved(pool: AsyncConnectionPool, at: datetime) -> Vector:
         if known:
             return vector
         if time.monotonic() > until:
-            raise not_caught_up(await now(pool))
+            raise not_caught_up(await now(pool), await _known_until(pool))
         await asyncio.sleep(AGAIN)
 
 
@@ -125,6 +126,19 @@ async def _resolved(pool: AsyncConnectionPool, at: datetime) -> tuple[Vector, bo
     async with reading(pool) as db:
         rows = await (await db.execute(query, asked)).fetchall()
     return {log: position for log, position, _ in rows}, all(known for *_, known in rows)
+
+
+async def _known_until(pool: AsyncConnectionPool) -> datetime | None:
+    """The last time that can be resolved; None if a log has not been looked at yet."""
+    query = """
+        SELECT l.log, greatest((SELECT at FROM reached r WHERE r.log = l.log) - %(told)s,
+            (SELECT h.recorded_at - interval '1 microsecond' FROM history h WHERE h.log = l.log
+             ORDER BY h.recorded_at DESC, h.position DESC LIMIT 1))
+        FROM unnest(%(logs)s::text[]) AS l(log)"""
+    async with reading(pool) as db:
+        rows = await (await db.execute(query, {"told": TOLD_WITHIN, "logs": list(LOGS)})).fetchall()
+    found = [at for _, at in rows if at]
+    return min(found) if len(found) == len(LOGS) else None
 
 
 def _later(at: datetime) -> datetime:

@@ -11,21 +11,26 @@ var Start = time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
 // Stream is an invented id.
 func Stream(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-// History is n rows of a log: streams of ten facts each, eight of them open at a time, four rows a stamp, each state its own.
+// History is the first n rows of a log.
 func History(log string, n int) []Row {
 	rows := make([]Row, n)
 	for i := range rows {
-		const open, each = 8, 10
-		round, within := i/(open*each), i%(open*each)
-		rows[i] = Row{
-			At:      Start.Add(time.Duration(i/4) * 250 * time.Millisecond),
-			Stream:  Stream(round*open + within%open),
-			Version: int64(within/open) + 1,
-			Type:    log + ".NoteAdded",
-			State:   State(fmt.Sprintf("%s:%d", log, max(i, 1)), i),
-		}
+		rows[i] = Fact(log, i)
 	}
 	return rows
+}
+
+// Fact is row i, from 0: streams of ten facts each, eight of them open at a time, four rows a stamp, each state its own.
+func Fact(log string, i int) Row {
+	const open, each = 8, 10
+	round, within := i/(open*each), i%(open*each)
+	return Row{
+		At:      Start.Add(time.Duration(i/4) * 250 * time.Millisecond),
+		Stream:  Stream(round*open + within%open),
+		Version: int64(within/open) + 1,
+		Type:    log + ".NoteAdded",
+		State:   State(fmt.Sprintf("%s:%d", log, max(i, 1)), i),
+	}
 }
 
 // State is a fact in its envelope, about 600 bytes, with a cause.

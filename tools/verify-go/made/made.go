@@ -9,6 +9,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,5 +157,17 @@ func Bundle(streams string, logs ...*Log) Files {
 func (f Files) AddState(state []byte) Files {
 	sum := sha256.Sum256(state)
 	f["states/"+hex.EncodeToString(sum[:])] = state
+	return f
+}
+
+// AddSums lists the states that are there, for sha256sum.
+func (f Files) AddSums() Files {
+	var sums []byte
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if sum, ok := strings.CutPrefix(name, "states/"); ok {
+			sums = fmt.Appendf(sums, "%s  %s\n", sum, sum)
+		}
+	}
+	f["states/SHA256SUMS"] = sums
 	return f
 }

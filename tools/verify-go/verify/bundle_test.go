@@ -32,7 +32,7 @@ func TestEverySizeAroundTheEdgesOfTilesIsClean(t *testing.T) {
 				files.AddState(row.State)
 			}
 		}
-		wantsClean(t, w.judge(t, files), 2)
+		wantsClean(t, w.judge(t, files.AddSums()), 2)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestWhoeverAltersFilesOnlyIsFound(t *testing.T) {
 			files := clone(whole)
 			files["logs/cases/tile/0/002.p/188"] = append(files["logs/cases/tile/0/002.p/188"], make([]byte, 32)...)
 			return files
-		}, "FAIL tile " + cases + " 513 "},
+		}, "FAIL tile " + cases + " 700 "},
 		"a bundle cut": {func() made.Files {
 			files := clone(whole)
 			files[bundle0] = files[bundle0][:len(files[bundle0])-1]
@@ -163,7 +163,7 @@ func TestWhoeverAltersFilesOnlyIsFound(t *testing.T) {
 			files := clone(whole)
 			files[bundle0] = append(files[bundle0], files[bundle1][:202]...)
 			return files
-		}, "FAIL bundle " + cases + " 1 "},
+		}, "FAIL bundle " + cases + " 256 "},
 		"a bundle away": {func() made.Files {
 			files := clone(whole)
 			delete(files, bundle1)
@@ -213,6 +213,11 @@ func TestWhoeverAltersFilesOnlyIsFound(t *testing.T) {
 			files["states/SHA256SUMS"] = []byte("x\n")
 			return files
 		}, "FAIL state - - "},
+		"no sums": {func() made.Files {
+			files := clone(whole)
+			delete(files, "states/SHA256SUMS")
+			return files
+		}, "FAIL missing - - "},
 	} {
 		t.Run(what, func(t *testing.T) { wants(t, w.judge(t, broken.files()), broken.found) })
 	}

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Bounds of what a catalog holds in memory: about 100 bytes a state, 100 a tile.
+// Bounds of what a catalog holds in memory: about 220 bytes a state, 100 a tile.
 const (
 	maxStates = 1 << 24
 	maxFiles  = 1 << 22 // of all else: a log of 5·10⁸ entries has as many

@@ -91,10 +91,10 @@ func (p *Policy) open(raw []byte, cosigned bool) (Checkpoint, *Finding) {
 // signed opens a note and tells its text and the lines of known keys, one of which is the origin's own.
 func (p *Policy) signed(raw []byte) (text string, lines []note.Signature, problem *Finding) {
 	if len(raw) > maxNote {
-		return "", nil, found(stepNote, BadNote, 0, "the checkpoint is longer than %d bytes", maxNote)
+		return "", nil, found(stepNote, Signature, 0, "the checkpoint is longer than %d bytes", maxNote)
 	}
 	if err := plainLines(raw); err != nil {
-		return "", nil, found(stepNote, BadNote, 0, "not a signed note: %v", err)
+		return "", nil, found(stepNote, Signature, 0, "not a signed note: %v", err)
 	}
 	opened, err := note.Open(raw, note.VerifierList(p.keys...))
 	if unknown := (*note.UnverifiedNoteError)(nil); errors.As(err, &unknown) {
@@ -102,7 +102,7 @@ func (p *Policy) signed(raw []byte) (text string, lines []note.Signature, proble
 	} else if wrong := (*note.InvalidSignatureError)(nil); errors.As(err, &wrong) {
 		return "", nil, found(stepNote, Signature, 0, "the signature of %s is wrong", shown(wrong.Name))
 	} else if err != nil {
-		return "", nil, found(stepNote, BadNote, 0, "not a signed note: %v", err)
+		return "", nil, found(stepNote, Signature, 0, "not a signed note: %v", err)
 	}
 	origin, _, _ := strings.Cut(opened.Text, "\n")
 	if !p.origins[origin] {

@@ -111,7 +111,8 @@ func (l *logCheck) split(b *block, tile tlog.Tile, position int64) {
 		l.row(b, record, position+int64(i))
 	}
 	if len(rest) > 0 {
-		b.first = found(stepFiles, BadBundle, position, "%s has %d bytes after its %d entries", tileName(tile), len(rest), tile.W)
+		last := position + int64(tile.W) - 1
+		b.first = found(stepFiles, BadBundle, last, "%s has %d bytes after its %d entries", tileName(tile), len(rest), tile.W)
 	}
 }
 
@@ -164,15 +165,18 @@ func (l *logCheck) tileZero(b *block, n int64) {
 func (l *logCheck) compare(tile tlog.Tile, at location, hashes []tlog.Hash, into *[]byte) (differs int, problem *Finding) {
 	raw, err := l.from.read(l.files.prefix+tileName(tile), at, tileWidth*tlog.HashSize, (*into)[:0])
 	*into = raw
-	if errors.Is(err, errTooLong) || err == nil && len(raw) != len(hashes)*tlog.HashSize {
-		return 0, found(stepTiles, BadTile, 0, "%s is not of %d hashes", tileName(tile), len(hashes))
+	if errors.Is(err, errTooLong) {
+		return 0, found(stepTiles, BadTile, 0, "%s is longer than any tile", tileName(tile))
 	} else if err != nil {
 		return 0, found(stepFiles, Malformed, 0, "%s cannot be read: %v", tileName(tile), err)
 	}
 	for i, hash := range hashes {
-		if !bytes.Equal(hash[:], raw[i*tlog.HashSize:][:tlog.HashSize]) {
+		if end := (i + 1) * tlog.HashSize; len(raw) < end || !bytes.Equal(hash[:], raw[end-tlog.HashSize:end]) {
 			return i, found(stepTiles, BadTile, 0, "%s holds another hash than the entries have", tileName(tile))
 		}
+	}
+	if len(raw) > len(hashes)*tlog.HashSize {
+		return len(hashes) - 1, found(stepTiles, BadTile, 0, "%s has bytes after its %d hashes", tileName(tile), len(hashes))
 	}
 	return 0, nil
 }

@@ -2,9 +2,9 @@ package verify
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -117,13 +117,27 @@ func (id uuid) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }
 
+// nibbles of the lower-case hexadecimal digits; 0xff for all else.
+var nibbles = func() (table [256]byte) {
+	for c := range table {
+		table[c] = byte(strings.IndexByte("0123456789abcdef", byte(c)))
+	}
+	return table
+}()
+
 // lowerHex decodes text that fills into exactly; upper-case digits are refused.
 func lowerHex(text, into []byte) bool {
-	if len(text) != 2*len(into) || bytes.ContainsFunc(text, func(r rune) bool { return r >= 'A' && r <= 'F' }) {
+	if len(text) != 2*len(into) {
 		return false
 	}
-	_, err := hex.Decode(into, text)
-	return err == nil
+	for i := range into {
+		high, low := nibbles[text[2*i]], nibbles[text[2*i+1]]
+		if high|low > 0x0f {
+			return false
+		}
+		into[i] = high<<4 | low
+	}
+	return true
 }
 
 // isType matches [a-z]+\.[A-Za-z0-9]+.

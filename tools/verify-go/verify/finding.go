@@ -19,9 +19,9 @@ import (
 // The codes of findings. Scripts rely on them; docs/verifier-go.md says what each means.
 const (
 	Malformed  = "malformed"  // not a bundle, export, receipt or checkpoint at all, or not read to its end
-	Signature  = "signature"  // no key of the policy signed this, a signature is wrong, or too few witnesses did
+	Signature  = "signature"  // not a signed note, no key of the policy signed it, a signature is wrong, or too few witnesses did
 	Origin     = "origin"     // another log than expected
-	BadNote    = "checkpoint" // signed, yet no checkpoint
+	BadNote    = "checkpoint" // signed, yet no checkpoint, or not the one of the instant
 	BadBundle  = "bundle"     // a bundle of entries that is cut, or holds too many
 	Missing    = "missing"    // a bundle, state, stream or log that must be there
 	Extra      = "extra"      // a file that must not be there

@@ -21,7 +21,7 @@ func FuzzBundle(f *testing.F) {
 		files.AddState(row.State)
 	}
 	var good bytes.Buffer
-	if err := files.WriteTar(&good); err != nil {
+	if err := files.AddSums().WriteTar(&good); err != nil {
 		f.Fatal(err)
 	}
 	policy, err := ParsePolicy(made.Policy(log))

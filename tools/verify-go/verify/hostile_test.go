@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -39,19 +40,26 @@ func packed(t *testing.T, files made.Files, headers ...tar.Header) []byte {
 	return out.Bytes()
 }
 
+// reheaded overwrites a field of the first header and makes its checksum right again.
+func reheaded(packed []byte, at int, field string) []byte {
+	packed = bytes.Clone(packed)
+	copy(packed[at:], field)
+	copy(packed[148:156], "        ")
+	sum := 0
+	for _, b := range packed[:512] {
+		sum += int(b)
+	}
+	copy(packed[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	return packed
+}
+
 func TestATarThatIsNoBundleIsAFinding(t *testing.T) {
 	w := newWorld(t, 20, 20)
 	whole := w.whole()
 	good := packed(t, whole)
 	wantsClean(t, w.file(t, good), 2)
-	huge := bytes.Clone(good)
-	copy(huge[124:136], "77777777777\x00") // the size of the first file: 8 GB
-	sum := 0
-	copy(huge[148:156], "        ")
-	for _, b := range huge[:512] {
-		sum += int(b)
-	}
-	copy(huge[148:156], []byte{'0' + byte(sum>>15&7), '0' + byte(sum>>12&7), '0' + byte(sum>>9&7), '0' + byte(sum>>6&7), '0' + byte(sum>>3&7), '0' + byte(sum&7), 0, ' '})
+	huge := reheaded(good, 124, "77777777777\x00") // the size of the first file: 8 GB
+	sparse := reheaded(reheaded(good, 156, "S"), 257, "ustar  \x00")
 	var zipped bytes.Buffer
 	writer := gzip.NewWriter(&zipped)
 	if _, err := writer.Write(good); err != nil {
@@ -68,6 +76,7 @@ func TestATarThatIsNoBundleIsAFinding(t *testing.T) {
 		"cut within a header":     {good[:700], "FAIL "},
 		"compressed":              {zipped.Bytes(), "FAIL malformed - - "},
 		"a huge size":             {huge, "FAIL malformed - - "},
+		"a hole of any size":      {sparse, "FAIL malformed - - "},
 		"a link":                  {packed(t, whole, tar.Header{Name: "states/x", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}), "FAIL extra - - "},
 		"a hard link":             {packed(t, whole, tar.Header{Name: "policy", Typeflag: tar.TypeLink, Linkname: "instant"}), "FAIL extra - - "},
 		"a device":                {packed(t, whole, tar.Header{Name: "policy", Typeflag: tar.TypeChar}), "FAIL extra - - "},
@@ -127,7 +136,7 @@ func TestAFileThatIsTooLongIsNotReadToItsEnd(t *testing.T) {
 	long := strings.Repeat("x", 20<<20)
 	for what, broken := range map[string][2]string{
 		"instant":      {"instant", "FAIL malformed - - "},
-		"a checkpoint": {"logs/cases/checkpoint", "FAIL checkpoint " + cases},
+		"a checkpoint": {"logs/cases/checkpoint", "FAIL signature " + cases},
 		"a bundle":     {"logs/cases/tile/entries/000.p/20", "FAIL bundle " + cases + " 1 "},
 		"a tile":       {"logs/cases/tile/0/000.p/20", "FAIL tile " + cases + " 1 "},
 		"a state":      {stateName(w.rows["cases"][6].State), "FAIL state " + cases + " 7 "},

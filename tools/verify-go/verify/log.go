@@ -39,7 +39,7 @@ func (l *logCheck) open() bool {
 	}
 	raw, err := l.from.read(l.files.prefix+checkpointFile, *l.files.checkpoint, maxNote, nil)
 	if err != nil {
-		l.note(found(stepNote, BadNote, 0, "the checkpoint cannot be read: %v", err))
+		l.note(found(stepNote, Signature, 0, "the checkpoint cannot be read: %v", err))
 		return false
 	}
 	var problem *Finding
@@ -81,7 +81,7 @@ func (l *logCheck) archive() {
 		name := archiveFolder + formatted(size)
 		raw, err := l.from.read(l.files.prefix+name, l.files.archived[size], maxNote, nil)
 		if err != nil {
-			l.note(found(stepHeld, BadNote, 0, "%s cannot be read: %v", name, err))
+			l.note(found(stepHeld, Signature, 0, "%s cannot be read: %v", name, err))
 			continue
 		}
 		head, problem := l.Policy.open(raw, false)

@@ -157,8 +157,10 @@ func members(decoder *jsontext.Decoder, value func(name string) error) error {
 // sums checks states/SHA256SUMS, which is for sha256sum and no evidence: it lists the states that are there, each once.
 func (c *check) sums(from *catalog) *Finding {
 	at, ok := from.single[sumsFile]
-	if !ok {
+	if !ok && len(from.digests) == 0 {
 		return nil
+	} else if !ok {
+		return found(stepStates, Missing, 0, "there is no %s", sumsFile)
 	}
 	wrong := found(stepStates, BadState, 0, "%s does not list exactly the states that are there", sumsFile)
 	const line = 64 + 2 + 64 + 1

@@ -80,7 +80,25 @@ func Verify(path string, options Options) (Report, error) {
 		c.fail("", found(stepWhole, Malformed, 0, "it cannot be read: %v", err))
 		err = nil
 	}
+	c.contradictions()
 	return c.Report, err
+}
+
+// contradictions between heads that are held: two of one size with two roots prove a fork without any entry.
+func (c *check) contradictions() {
+	type place struct {
+		origin string
+		size   int64
+	}
+	held := map[place]Held{}
+	for _, one := range c.Held {
+		other, twice := held[place{one.Origin, one.Size}]
+		held[place{one.Origin, one.Size}] = one
+		isKnown := slices.ContainsFunc(c.Lines, func(l Line) bool { return l.Origin == one.Origin && l.Finding != nil })
+		if twice && other.Root != one.Root && !isKnown {
+			c.fail(one.Origin, found(stepHeld, Fork, 0, "%s and %s, both of size %d, are of two histories", other.Source, one.Source, one.Size))
+		}
+	}
 }
 
 func (c *check) folder(path string) error {

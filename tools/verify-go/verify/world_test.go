@@ -61,7 +61,7 @@ func (w *world) whole() made.Files {
 			files.AddState(row.State)
 		}
 	}
-	return files
+	return files.AddSums()
 }
 
 // oneCase is the bundle of one case: all entries, the states of one stream of each log.
@@ -74,7 +74,7 @@ func (w *world) oneCase() made.Files {
 			}
 		}
 	}
-	return files
+	return files.AddSums()
 }
 
 func (w *world) export() made.Files {
@@ -82,7 +82,7 @@ func (w *world) export() made.Files {
 	for _, row := range w.rows["cases"] {
 		files.AddState(row.State)
 	}
-	return files
+	return files.AddSums()
 }
 
 // hold a checkpoint or receipt.

@@ -1,0 +1,1 @@
+"""What an auditor asks on the machine of the line itself, of the logs and of nothing else."""
