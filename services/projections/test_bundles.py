@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.projections import BundleApproved, BundleExported, BundleRequested, CaseRead
+from contracts.projections import BundleApproved, BundleExported, BundleRequested, CaseRead, ReadRefused
 from services.projections.bundles import ApproveBundle, ExportBundle, RequestBundle, decide, evolve
 from services.projections.test_world import AUDITOR, BASE, DATA, SUPERVISOR, problem
 from tests.given import STREAM
@@ -66,7 +66,9 @@ def test_a_stream_of_another_kind_is_no_bundle():
 def test_whoever_tries_to_read_a_file_under_the_id_of_a_bundle_changes_nothing_of_it():
     read = CaseRead(kind="case", view="file", purpose="duty", shown=INSTANT)
     given(read).when(RequestBundle(case_id=STREAM, reason="supervision"), by="KTV-01").then(ASKED)
-    given(OPENED, FIRST, read, SECOND).when(EXPORT, by="KTV-01").then(EXPORTED)
+    refused = ReadRefused(route="/projections/v1/cases/{id}", code="not-found")
+    given(OPENED, FIRST, read, refused, SECOND).when(EXPORT, by="KTV-01").then(EXPORTED)
+    given(refused).when(RequestBundle(case_id=STREAM, reason="supervision"), by="KTV-01").then(ASKED)
 
 
 # -- over HTTP ---------------------------------------------------------------------------------------------------------------
