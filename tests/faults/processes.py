@@ -19,7 +19,7 @@ KILLS, ROUNDS = 1_000, 4
 )
 def killed(chaos: Chaos) -> None:
     killer = Killer(chaos.stack, chaos.random)
-    times = 2 if chaos.short else -(-KILLS // len(REACHED_BY) // ROUNDS)
+    times = 1 if chaos.short else -(-KILLS // len(REACHED_BY) // ROUNDS)
     left = killer.kill(times, say=chaos.say, seconds=chaos.seconds(240, 1500))
     chaos.expect(not left, f"not reached as often as wanted: {left}")
     chaos.repetitions += len(killer.recoveries)
