@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from typer.testing import CliRunner
 
 from chassis.kafka import topic_of
 from contracts.ids import case_of
@@ -26,6 +27,7 @@ from tests.faults.canary import hits
 from tests.faults.erasing import PLACES, approve, die_at, is_told, key_lives
 from tests.line import call, eventually
 from tests.test_canary import BARE, MARK, mark, protect, record, write_in
+from tools.hotline import app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EYES = ("TVV-01", "GS-01", "CT-99803", "DL-01", "KTV-01")
@@ -159,6 +161,7 @@ def forgotten(own_line, story):
     s.others |= {UUID(s.heard["caller_id"])}
     s.keys = wrapped(line, [s.child_id, *s.others])
     s.rows, s.records, s.before = told(line), spoken(line), answers(line, s)
+    s.heads = [line.get(f"/projections/v1/audit/{log}/checkpoint", None).raise_for_status().text for log in LOGS]
     s.between = forget(line, s, [s.child_id])
     s.after = forget(line, s, s.others)
     s.again = line.post("/intake/v1/contacts", s.heard, key=s.repeated)
@@ -256,6 +259,34 @@ def test_no_key_of_a_forgotten_person_lies_in_the_file_of_the_table_and_those_of
     kept = {agency: key for agency, key in wrapped(own_line, forgotten.agencies).items() if key}
     assert kept
     assert all(key in heap for key in kept.values())
+
+
+def test_the_bundle_of_the_case_verifies_against_the_heads_held_from_before_and_holds_no_word(own_line, forgotten, tmp_path):
+    where, held = tmp_path / "bundle", []
+    for number, note in enumerate(forgotten.heads):
+        held += ["--held", str(tmp_path / f"{number}.note")]
+        (tmp_path / f"{number}.note").write_text(note, encoding="utf-8")
+    case = str(forgotten.case_id)
+    written = eventually(lambda: (done := bundled(own_line, case, where)).exit_code == 0 and done)
+    assert written.exit_code == 0
+    policy = ["--policy", str(own_line.stack.policy_file), "--quiet"]
+    checked = CliRunner().invoke(app, ["verify", str(where), "--case", case, *held, *policy])
+    assert (0, len(LOGS)) == (checked.exit_code, checked.stdout.count("OK ")), checked.output
+    assert [] == [file.name for file in where.rglob("*") if file.is_file() and MARK.encode() in file.read_bytes()]
+
+
+def test_the_certificate_is_the_receipt_of_the_last_word(own_line, forgotten, tmp_path):
+    last = own_line.fact(PersonForgotten.TOPIC, UUID(forgotten.child_id))
+    path = f"/projections/v1/audit/intake/{last.position}/proof"
+    (tmp_path / "certificate").write_text(eventually(lambda: (got := own_line.get(path, "DL-01")).is_success and got).text)
+    (tmp_path / "state").write_bytes(last.state)
+    policy = ["--policy", str(own_line.stack.policy_file), "--state", str(tmp_path / "state"), "--quiet"]
+    checked = CliRunner().invoke(app, ["verify", str(tmp_path / "certificate"), *policy])
+    assert 0 == checked.exit_code, checked.output
+
+
+def bundled(line, case, where):
+    return CliRunner().invoke(app, ["bundle", "--case", case, str(where), "--home", str(line.stack.home)])
 
 
 def test_nothing_was_parked(own_line, forgotten):
