@@ -31,6 +31,7 @@ from chassis.reaction import Reaction
 from chassis.transient import TRANSIENT, pauses
 from contracts.kernel import Refused
 
+LOOK_BACK_EVERY = 2.0  # seconds
 BATCH = 500  # records taken at a time: their offset, and the place behind facts that are nobody's here, are written once
 _MOVE = "UPDATE heard SET position = %s WHERE topic = %s AND partition = 0 AND position = %s"
 log_ = structlog.get_logger("hotline.hearing")
@@ -51,6 +52,8 @@ class Ears:
     sources: Sequence[str]
     reactions: Sequence[Reaction]
     copies: Handlers = field(default_factory=dict)
+    beyond: dict[str, int] = field(default_factory=dict)
+    """The last position seen behind a gap, by log."""
     _heard: dict[str, int] = field(default_factory=dict)
     _saved: dict[str, int] = field(default_factory=dict)
     """What the table says; behind `_heard` by facts that are nobody's here, which nothing is lost by hearing again."""
@@ -69,16 +72,18 @@ class Ears:
             graceful_timeout=0.5,  # seconds: hearing may end at any instruction, so nothing is gained by waiting for a handler
             logger=getLogger("hotline.kafka"),
         )
-        for source in self.sources:
-            self._subscribe(broker, source)
+        places = [self._subscribe(broker, source) for source in self.sources]
         try:
             await broker.start()
             up()
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(LOOK_BACK_EVERY)
+                for place in places:
+                    await _patiently(place.source, place.look_back)
         finally:
             await broker.stop()
 
-    def _subscribe(self, broker: KafkaBroker, source: str) -> None:
+    def _subscribe(self, broker: KafkaBroker, source: str) -> "_Place":
         place = _Place(self, source)
         place.subscriber = broker.subscriber(
             topic_of(source),
@@ -103,11 +108,14 @@ class Ears:
                 await _patiently(source, partial(self.hear, source, row, headers))
             await _patiently(source, partial(self._save, source))
 
+        return place
+
     async def hear(self, source: str, row: Row, headers: Mapping[str, str]) -> None:
         """Act on the next position of a log once. Raises only what is transient."""
         last = self._heard[source]
         if row.position != last + 1:
             if row.position > last + 1:
+                self.beyond[source] = row.position
                 log_.error("a gap", source=source, waiting_for=last + 1, got=row.position)
             return  # heard before, or not yet its turn: the relay sends it again behind the missing one
         try:
@@ -227,7 +235,7 @@ class Ears:
                 self._saved[source] = self._heard[source] = await _saved_in(db, source)
                 heard_.set(self._heard[source], {"source": source})
 
-    async def _taken_over(self, source: str) -> None:
+    async def taken_over(self, source: str) -> None:
         """Another worker moved the place meanwhile: take its word, unless it has heard less than we have."""
         async with self.pool.connection() as db:
             told, ours = await _saved_in(db, source), self._saved[source]
@@ -259,7 +267,7 @@ class Ears:
         if moved.rowcount and parked:
             parked_.add(1, {"source": source})
         if not moved.rowcount:
-            await self._taken_over(source)
+            await self.taken_over(source)
             return True
         self._saved[source] = row.position
         heard_.set(row.position, {"source": source})
@@ -274,7 +282,7 @@ class Ears:
         async with self.pool.connection() as db:
             moved = await db.execute(_MOVE, (position, topic_of(source), self._saved[source]))
         if not moved.rowcount:
-            await self._taken_over(source)
+            await self.taken_over(source)
             return
         self._saved[source] = position
         heard_.set(position, {"source": source})
@@ -292,6 +300,20 @@ class _Place(ConsumerRebalanceListener):
     ears: Ears
     source: str
     subscriber: Any = None
+    missing: int = -1
+
+    async def look_back(self) -> None:
+        """At the end of a topic with something missing: another worker heard it, or its commit made this one begin too late."""
+        consumer = self.subscriber.consumer
+        for topic in consumer.assignment() if consumer else ():
+            end, place = consumer.highwater(topic), self.ears.place(self.source)
+            if not end or await consumer.position(topic) < end or self.ears.beyond.get(self.source, 0) <= place:
+                continue
+            await self.ears.taken_over(self.source)
+            if self.ears.place(self.source) == place and self.missing == place:  # still so at the second look
+                log_.warning("looking back", source=self.source, heard=place)
+                consumer.seek(topic, place)
+            self.missing = place
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
         """A position stands at the offset before it or later, so to go back that far is always enough."""

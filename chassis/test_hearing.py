@@ -139,6 +139,22 @@ async def test_a_gap_waits_for_what_is_missing_and_then_goes_on(world):
     assert [f"w{n}" for n in range(1, 6)] == await listener.words(stream)
 
 
+async def test_a_worker_that_began_too_late_looks_back_and_hears_what_it_passed(world):
+    topic = await world.topic()
+    listener = await listener_to(world, topic)
+    stream = uuid4()
+    for n in range(1, 5):
+        await topic.send(row(n, Said(word=f"w{n}", to=stream), stream=stream, version=n))
+    async with listener.listening():
+        await listener.has_heard(topic.log, 4)
+        await listener.fetch("UPDATE heard SET position = 2 WHERE topic = %s RETURNING 1", topic.partition.topic)
+        await topic.send(row(6, Said(word="w6", to=stream), stream=stream, version=6))
+        await topic.send(row(5, Said(word="w5", to=stream), stream=stream, version=5))
+        await topic.send(row(6, Said(word="w6", to=stream), stream=stream, version=6))
+        await listener.has_heard(topic.log, 6)
+    assert [f"w{n}" for n in range(1, 7)] == list(dict.fromkeys(await listener.words(stream)))
+
+
 async def test_an_effect_is_not_noted_before_its_cause_in_another_log(world):
     causes, effects = await world.topic(), await world.topic()
     listener = await listener_to(world, effects, causes)
