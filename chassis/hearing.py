@@ -236,11 +236,14 @@ class Ears:
                 heard_.set(self._heard[source], {"source": source})
 
     async def taken_over(self, source: str) -> None:
-        """Another worker moved the place meanwhile: take its word, unless it has heard less than we have."""
+        """Another worker may have moved the place: take its word, unless we have heard more by facts that are nobody's here.
+
+        A place that went back is that of a database put back to an older state.
+        """
         async with self.pool.connection() as db:
             told, ours = await _saved_in(db, source), self._saved[source]
         self._saved[source] = told
-        await self._move(source, max(told, self._heard[source]) if told > ours else told)
+        await self._move(source, told if told < ours else max(told, self._heard[source]))
 
     async def _advance(
         self,
@@ -303,7 +306,7 @@ class _Place(ConsumerRebalanceListener):
     missing: int = -1
 
     async def look_back(self) -> None:
-        """At the end of a topic with something missing: another worker heard it, or its commit made this one begin too late."""
+        """At the end of a topic with something missing: another worker heard it, or the place went back: hear it again."""
         consumer = self.subscriber.consumer
         for topic in consumer.assignment() if consumer else ():
             end, place = consumer.highwater(topic), self.ears.place(self.source)
@@ -317,18 +320,20 @@ class _Place(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
         """A position stands at the offset before it or later, so to go back that far is always enough."""
-        heard = self.ears.place(self.source)
         for topic in assigned:
-            if await self._is_ahead(topic, heard):
-                log_.warning("the group was ahead of what is heard", source=self.source, heard=heard)
-                self.subscriber.consumer.seek(topic, heard)
+            self.subscriber.consumer.seek(topic, await self._begin(topic, self.ears.place(self.source)))
 
-    async def _is_ahead(self, topic: TopicPartition, heard: int) -> bool:
+    async def _begin(self, topic: TopicPartition, heard: int) -> int:
+        """Where to go on. The group's offset is asked for once and then said: if the library asked again, another worker might have
+        committed in between, and this one would begin behind what it has heard."""
         try:
             offset = await self.subscriber.consumer.committed(topic) or 0
-            return offset > heard and await told_before(topic, offset, self.ears.kafka) > heard
+            if offset <= heard or await told_before(topic, offset, self.ears.kafka) <= heard:
+                return offset
         except TRANSIENT:  # the library would swallow it; what was heard before is passed over, so going back is never wrong
-            return True
+            return heard
+        log_.warning("the group was ahead of what is heard", source=self.source, heard=heard)
+        return heard
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # pyrefly: ignore
         """Nothing is kept that could be lost."""

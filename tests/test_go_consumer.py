@@ -14,6 +14,7 @@ from chassis.conftest import database, templates  # noqa: F401  # fixtures
 from chassis.kafka import STAMP, topic_of
 from chassis.log import Row
 from tests.line import QUERY, call, child, eventually, report, screening
+from tests.programs import built
 from tests.topics import relaying, running, say, until, world_of
 from tools.generate.model import CONTRACTS, ROOT
 
@@ -24,10 +25,7 @@ READ_ON = "--until-end"
 
 @pytest.fixture(scope="session")
 def consumer():
-    """The program, built from the sources as they stand; that its own tests pass is part of building it."""
-    made = subprocess.run(["make", CONSUMER], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert 0 == made.returncode, made.stdout + made.stderr
-    return ROOT / CONSUMER
+    return built(CONSUMER)
 
 
 @pytest.fixture

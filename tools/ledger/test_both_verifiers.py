@@ -1,14 +1,15 @@
 """Two verifiers that share no code say the same of the same bytes: the code, the log and the position of each finding."""
 
-from pathlib import Path
-
 import pytest
 
+from tests.programs import built
 from tools.ledger.conftest import EXTRA, FILES, GONE, TOLD, bundle_at, relist, spoil
 from tools.ledger.tamper import GO, go, python
 
-PROGRAM = Path(__file__).parents[2] / GO
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the verifier in Go is not built")
+
+@pytest.fixture(scope="module")
+def program():
+    return built(str(GO))
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,9 @@ def desk(tmp_path_factory):
 
 
 @pytest.fixture
-def agree(desk):
+def agree(desk, program):
     def say(path):
-        said = [verifier(["--policy", str(desk / "policy"), str(path)]) for verifier in (python, go(PROGRAM))]
+        said = [verifier(["--policy", str(desk / "policy"), str(path)]) for verifier in (python, go(program))]
         ours, theirs = ((code, sorted(line.split(" ")[:4] for line in lines.splitlines())) for code, lines in said)
         assert ours == theirs
         return ours[0]
