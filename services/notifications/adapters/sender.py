@@ -69,7 +69,7 @@ class Sender:
     async def step(self) -> int:
         """Serve the threads that come next, some at once: a slow mail server must not hold up what is urgent. How many they were.
 
-        Raises what went wrong in one of them only after the others have ended: a conversation that is broken off is a mail sent twice.
+        Raises what went wrong in one only after the others have ended: a conversation that is broken off is a mail sent twice.
         """
         now = self.parts.time.now()
         async with self.parts.pool.connection() as db:
