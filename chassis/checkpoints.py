@@ -6,13 +6,14 @@ Whoever restores one of them to an older state still has the other two; the sign
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from chassis.clients import consuming, producing
 from chassis.log import Log
 
 TOPIC = TopicPartition("hotline.checkpoints.v1", 0)
@@ -102,11 +103,6 @@ class Topic:
 @asynccontextmanager
 async def topic_at(kafka: str) -> AsyncIterator[Topic]:
     """Connections to the topic. Raises a transient error if the broker does not answer."""
-    async with AsyncExitStack() as stack:
-        reader = AIOKafkaConsumer(bootstrap_servers=kafka)
-        producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all")
-        for part in (reader, producer):
-            stack.push_async_callback(part.stop)  # even if starting fails: it holds connections already
-            await part.start()
+    async with consuming(kafka) as reader, producing(kafka) as producer:
         reader.assign([TOPIC])
         yield Topic(reader, producer)

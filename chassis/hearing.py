@@ -66,8 +66,7 @@ class Ears:
             self.kafka,
             parser=_legible,
             decoder=_raw,
-            enable_idempotence=True,
-            acks="all",
+            consumer_only=True,
             allow_auto_create_topics=False,
             graceful_timeout=0.5,  # seconds: hearing may end at any instruction, so nothing is gained by waiting for a handler
             logger=getLogger("hotline.kafka"),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chassis.clients import consuming
 from chassis.log import Row
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
@@ -59,15 +60,11 @@ def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
 
 async def told_before(topic: TopicPartition, offset: int, kafka: str) -> int:
     """The greatest position in the records just before an offset; 0 where there is none."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
-    await consumer.start()
-    try:
+    async with consuming(kafka) as consumer:
         consumer.assign([topic])
         begin = (await consumer.beginning_offsets([topic]))[topic]
         end = min(offset, (await consumer.end_offsets([topic]))[topic])
         return max((row.position for row in await rows_told(topic, consumer, max(begin, end - LOOK_BACK), end)), default=0)
-    finally:
-        await consumer.stop()
 
 
 async def rows_told(topic: TopicPartition, reader: AIOKafkaConsumer, begin: int, end: int, enough: int = LOOK_BACK) -> list[Row]:

@@ -5,7 +5,6 @@ without a gap, and hearers act on exactly the next position.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 from opentelemetry import metrics
 
+from chassis.clients import consuming, producing
 from chassis.failpoints import reach
 from chassis.kafka import LARGEST, LOOK_BACK, headers_of, rows_told, topic_of
 from chassis.log import Log, Row
@@ -56,28 +56,17 @@ class Acknowledged:
 async def relay(log: Log, kafka: str, up: Callable[[], None], acknowledged: Acknowledged | None = None) -> None:
     """Runs until cancelled; calls `up` once it works. Raises a transient error to be started again, TopicAheadError to end all."""
     topic = TopicPartition(topic_of(log.name), 0)
-    async with contextlib.AsyncExitStack() as stack:
-        reader = AIOKafkaConsumer(bootstrap_servers=kafka)
-        stack.push_async_callback(reader.stop)
-        await reader.start()
+    async with consuming(kafka) as reader:
         lies = await _ready(log, topic, kafka, reader)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=kafka, enable_idempotence=True, acks="all", max_batch_size=BYTES, max_request_size=LARGEST
-        )
-        stack.push_async_callback(_stop, producer)  # even if starting fails: it holds connections already
-        await producer.start()
-        await _Teller(log, topic, reader, producer, acknowledged or Acknowledged()).tell(lies, up)
+        async with producing(kafka, max_batch_size=BYTES, max_request_size=LARGEST) as producer:
+            await _Teller(log, topic, reader, producer, acknowledged or Acknowledged()).tell(lies, up)
 
 
 async def not_ahead(log: Log, kafka: str) -> None:
     """Raises TopicAheadError if the topic tells more than the log holds. Asked before anything in a worker may append: a clock that
     is due in a restored log would be breached at a position of which the topic tells something else, and hide what is missing."""
-    reader = AIOKafkaConsumer(bootstrap_servers=kafka)
-    try:
-        await reader.start()
+    async with consuming(kafka) as reader:
         await _known(log, await how_it_lies(TopicPartition(topic_of(log.name), 0), reader))
-    finally:
-        await reader.stop()
 
 
 async def _known(log: Log, lies: Told) -> None:
@@ -172,12 +161,6 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
             yield rows[begin:n]
             begin, size = n, len(row.state) + 700
     yield rows[begin:]
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(TimeoutError):  # what it still holds is told again by the next one
-        async with asyncio.timeout(1):
-            await producer.stop()
 
 
 # -- the topic as it lies ----------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from chassis.relay import Acknowledged, not_ahead
 from chassis.settings import Settings, fit_for, key_from
 from chassis.signer import Signer
 from chassis.timing import Time
-from chassis.transient import TRANSIENT, StoreGone, pauses
+from chassis.transient import TRANSIENT, StoreGone, is_ending, pauses
 from contracts.ids import system_stream
 from contracts.kernel import Fact
 from contracts.rules import Rules, rules_named
@@ -78,8 +78,7 @@ def _pool(uri: str, smallest: int, largest: int) -> AsyncConnectionPool:
         uri,
         min_size=smallest,
         max_size=largest,
-        max_waiting=200,  # beyond that a request is told to try again, instead of queueing for ever
-        timeout=3,
+        timeout=3,  # and no `max_waiting`: once a queue is full of those who gave up in an outage, the pool never connects again
         reconnect_timeout=1,  # then the next request tries anew: waiting twice as long each time would make an outage last longer
         open=False,
         check=_unless_quiet,
@@ -175,7 +174,7 @@ class Service:
             try:
                 await loop(works)
             except (*TRANSIENT, asyncio.CancelledError) as problem:
-                if _is_ending():  # a library that is cancelled while it cleans up after a failure swallows the cancellation
+                if is_ending():  # a library that is cancelled while it cleans up after a failure swallows the cancellation
                     raise asyncio.CancelledError from problem
                 self.down.add(name)
                 pause = next(waits)
@@ -217,12 +216,6 @@ class Service:
         for path, answer in (("/healthz", alive), ("/readyz", ready), ("/metrics", metrics)):
             app.get(path, include_in_schema=False)(answer)
             app.get(prefix + path, include_in_schema=False)(answer)
-
-
-def _is_ending() -> bool:
-    """Is this very task asked to end? aiokafka lets cancellations of its own tasks escape, and a loop would end unseen by them."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 class _Server(uvicorn.Server):

@@ -1,13 +1,16 @@
 """The loops of a process: two kinds of failure and no third, and no loop that ends unseen."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from chassis.service import Service
-from chassis.transient import StoreGone
+from chassis.service import Service, _pool
+from chassis.transient import TRANSIENT, StoreGone
+from tests.faults.proxy import Proxy, Weather
+from tests.topics import until
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +88,24 @@ async def test_a_loop_ends_though_a_library_swallows_the_cancellation_while_it_c
 async def test_any_other_failure_ends_the_process():
     with pytest.raises(ZeroDivisionError):
         await Scripted(ZeroDivisionError()).start()
+
+
+@pytest.mark.real
+async def test_a_pool_connects_again_after_an_outage_in_which_more_asked_than_it_has_places_for(postgres):
+    """A queue with a bound stays full of those who gave up, and then nobody's asking lets the pool grow."""
+    with Proxy(postgres.port, Weather(shut=True)) as proxy:
+        uri = postgres.uri("postgres").replace(f":{postgres.port}/", f":{proxy.port}/")
+        async with _pool(uri, 1, 2) as pool:
+            asked = await asyncio.gather(*(pool.getconn(timeout=0.01) for _ in range(300)), return_exceptions=True)
+            assert all(isinstance(answer, TRANSIENT) for answer in asked)
+            await asyncio.sleep(2)  # until the pool has given up connecting
+            proxy.weather.shut = False
+            await until(lambda: answers(pool))
+
+
+async def answers(pool):
+    with contextlib.suppress(*TRANSIENT):
+        async with pool.connection(timeout=0.5) as db:
+            await db.execute("SELECT 1")
+            return True
+    return False

@@ -1,5 +1,6 @@
 """Two kinds of failure and no third: transient ones are waited out, anything else is parked or ends the process."""
 
+import asyncio
 from collections.abc import Iterator
 
 from aiokafka.errors import KafkaError
@@ -17,6 +18,12 @@ class LogClosed(StoreGone):
 
 
 TRANSIENT = (StoreGone, OperationalError, DatabaseError, PoolTimeout, TooManyRequests, KafkaError, ConnectionError, TimeoutError)
+
+
+def is_ending() -> bool:
+    """Is this very task asked to end? aiokafka lets cancellations of its own tasks escape, which look the same."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def pauses(longest: float) -> Iterator[float]:

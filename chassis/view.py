@@ -21,6 +21,7 @@ from opentelemetry import metrics
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from chassis.clients import consuming
 from chassis.failpoints import reach
 from chassis.kafka import row_of, topic_of
 from chassis.log import Log, Row
@@ -123,19 +124,11 @@ class View:
         """A reader of a log's topic, at the place to go on. That needs no memory of its own: positions are dense, so the first
         record of position p stands at offset p - 1 or later. Offsets are nevertheless only a way to skip: the position counts."""
         topic = TopicPartition(topic_of(log), 0)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.kafka,
-            auto_offset_reset="earliest",
-            request_timeout_ms=PATIENCE,
-            max_partition_fetch_bytes=FETCH,
-        )
-        await consumer.start()
-        try:
+        patient = {"auto_offset_reset": "earliest", "request_timeout_ms": PATIENCE, "max_partition_fetch_bytes": FETCH}
+        async with consuming(self.kafka, **patient) as consumer:
             consumer.assign([topic])
             consumer.seek(topic, await self.begin(log))
             yield consumer
-        finally:
-            await consumer.stop()
 
     async def _follow_own(self, log: str, up: Callable[[], None]) -> None:
         place, looked = await self.begin(log), 0.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import LiteralString
 from uuid import uuid4
 
 import httpx2
@@ -142,12 +143,21 @@ def _small_disk(chaos: Chaos) -> Iterator[Path]:
     if mounted.returncode:
         raise NotRun("this user may not mount a small file system")
     try:
+        _alter(postgres, "max_wal_size = '48MB'", "min_wal_size = '32MB'")  # else the log itself soon takes all the room there is
         _moved(postgres, wal, disk / "pg_wal", link=True)
         yield disk
     finally:
         (disk / "ballast").unlink(missing_ok=True)
         _moved(postgres, disk / "pg_wal", wal, link=False)
+        _alter(postgres, "max_wal_size = DEFAULT", "min_wal_size = DEFAULT")
         subprocess.run(["umount", disk], check=False, capture_output=True)
+
+
+def _alter(postgres, *settings: LiteralString) -> None:
+    """Settings of the server from its next start on."""
+    with psycopg.connect(postgres.uri("postgres"), autocommit=True) as db:
+        for setting in settings:
+            db.execute("ALTER SYSTEM SET " + setting)
 
 
 def _moved(postgres, source: Path, target: Path, *, link: bool) -> None:

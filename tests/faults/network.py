@@ -1,5 +1,6 @@
 """Faults of the network: slow, sliced, cut in the middle; done, and the answer never came; silent."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
+import psutil
 
 from deploy.local.stack import ROLES, SERVICES
 from tests.faults.chaos import Chaos, fault
@@ -17,6 +19,7 @@ from tests.faults.proxy import Proxy, Weather
 from tests.line import eventually
 
 BAD = Weather(latency=0.005, slice=200, lose=0.02)
+FEW = 4  # connections that come and go: an asked-for offset, a look at an end
 
 
 @fault(
@@ -85,10 +88,55 @@ def _through(chaos: Chaos, port: int) -> None:
     "whoever asks waits or is told to try again; all goes on without a restart",
 )
 def silent_database(chaos: Chaos) -> None:
-    with _detour(chaos, Weather()) as proxy, chaos.strike():
-        running = {(s, r): chaos.stack.process(s, r).pid for s in SERVICES for r in ROLES}
+    with _detour(chaos, Weather()) as proxy, _without_restart(chaos), chaos.strike():
         proxy.weather.silent = True
         time.sleep(chaos.seconds(10, 30))
         proxy.weather.silent = False
         chaos.desks.tell(3)
-        chaos.expect(running == {name: chaos.stack.process(*name).pid for name in running}, "a process was started again")
+
+
+@fault(
+    "the database out of reach, and many ask",
+    "connections to PostgreSQL are reset and none gets in for 180 s (10 s in the short form); 300 people ask every process at once",
+    "they are told to try again; all goes on without a restart, and no connection was left open on the way",
+)
+def out_of_reach(chaos: Chaos) -> None:
+    with _detour(chaos, Weather()) as proxy, _without_restart(chaos):
+        chaos.desks.tell(1)
+        before = _connections(chaos)
+        with chaos.strike():
+            proxy.weather.shut = True
+            proxy.cut()
+            began = time.monotonic()
+            asyncio.run(_all_asked(chaos, 300))
+            time.sleep(max(0.0, began + chaos.seconds(10, 180) - time.monotonic()))
+            proxy.weather.shut = False
+        chaos.desks.tell(1)
+        left = {name: now - before[name] for name, now in _connections(chaos).items() if now - before[name] > FEW}
+        chaos.expect(not left, f"connections to the broker left open: {left}")
+
+
+@contextmanager
+def _without_restart(chaos: Chaos) -> Iterator[None]:
+    """Every process of the services lives through it."""
+    running = {(s, r): chaos.stack.process(s, r).pid for s in SERVICES for r in ROLES}
+    yield
+    chaos.expect(running == {name: chaos.stack.process(*name).pid for name in running}, "a process was started again")
+
+
+def _connections(chaos: Chaos) -> dict[str, int]:
+    """How many connections to the broker each process of the services holds."""
+    port, found = int(chaos.stack.kafka.bootstrap.rpartition(":")[2]), dict[str, int]()
+    for service in SERVICES:
+        for role in ROLES:
+            open_ = psutil.Process(chaos.stack.process(service, role).pid).net_connections("tcp")
+            found[f"{service} {role}"] = sum(bool(each.raddr) and each.raddr.port == port for each in open_)
+    return found
+
+
+async def _all_asked(chaos: Chaos, people: int) -> None:
+    """So many people ask each process at once whether it works."""
+    urls = [chaos.stack.urls[f"{s}.{r}".removesuffix(".api")] for s in SERVICES for r in ROLES]
+    limits = httpx2.Limits(max_connections=people * len(urls))
+    async with httpx2.AsyncClient(timeout=60, limits=limits) as http:
+        await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls for _ in range(people)), return_exceptions=True)

@@ -15,12 +15,14 @@ class Weather:
 
     latency: seconds before each portion. slice: bytes a portion. lose: the share of portions of answers at which the connection is
     reset instead, after what was asked has arrived: it may be done, and nobody hears of it. silent: nothing passes either way.
+    shut: nobody new gets in.
     """
 
     latency: float = 0.0
     slice: int = 65536
     lose: float = 0.0
     silent: bool = False
+    shut: bool = False
 
 
 class Proxy:
@@ -65,6 +67,9 @@ class Proxy:
         self._reset_all()
 
     async def _pass_on(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        if self.weather.shut:
+            back.transport.abort()
+            return
         try:
             server, on = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:

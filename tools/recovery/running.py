@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from psycopg.rows import dict_row
 
+from chassis.clients import consuming
 from chassis.kafka import topic_of
 from deploy.local.oidc import USERS
 from deploy.local.postgres import Postgres
@@ -115,10 +116,6 @@ class Running:
     async def reader(self, log: str) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
         """A reader at the topic of a log that belongs to no group. Raises KafkaError."""
         topic = TopicPartition(topic_of(log), 0)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, request_timeout_ms=1000 * PATIENCE)
-        await consumer.start()
-        try:
+        async with consuming(self.kafka, request_timeout_ms=1000 * PATIENCE) as consumer:
             consumer.assign([topic])
             yield consumer, topic
-        finally:
-            await consumer.stop()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import LiteralString
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from opentelemetry import metrics
 from psycopg_pool import AsyncConnectionPool
 
 from chassis import checkpoints
+from chassis.clients import consuming
 from chassis.kafka import topic_of
 from chassis.ledger.entry import entry
 from chassis.ledger.errors import LedgerError
@@ -61,14 +62,8 @@ class Monitor:
     async def _grow(self, log: str, up: Callable[[], None]) -> None:
         """Until cancelled. Positions are dense, so the first record of position p stands at offset p − 1 or later."""
         topic = TopicPartition(topic_of(log), 0)
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka,
-            auto_offset_reset="earliest",
-            request_timeout_ms=PATIENCE,
-            max_partition_fetch_bytes=FETCH,
-        )
-        try:
-            await consumer.start()
+        patient = {"auto_offset_reset": "earliest", "request_timeout_ms": PATIENCE, "max_partition_fetch_bytes": FETCH}
+        async with consuming(self.settings.kafka, **patient) as consumer:
             consumer.assign([topic])
             consumer.seek(topic, await self.take(log, []))
             looked = 0.0
@@ -83,8 +78,6 @@ class Monitor:
                         async with self.pool.connection() as db:
                             await db.execute("UPDATE audit_tree SET at_end = %s WHERE log = %s", (asked_at, log))
                     up()
-        finally:
-            await consumer.stop()
 
     async def take(self, log: str, rows: Sequence[Row]) -> int:
         """Add exactly the next positions, whatever else was read; answers how many entries the tree has."""
@@ -119,11 +112,7 @@ class Monitor:
     async def _keep(self, up: Callable[[], None]) -> None:
         """Keep every checkpoint that is told, for ever; what the policy does not accept is named and passed over."""
         policy, topic = policy_in(self.settings.ledger_policy_file), checkpoints.TOPIC
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka, auto_offset_reset="earliest", request_timeout_ms=PATIENCE
-        )
-        try:
-            await consumer.start()
+        async with consuming(self.settings.kafka, auto_offset_reset="earliest", request_timeout_ms=PATIENCE) as consumer:
             consumer.assign([topic])
             await consumer.seek_to_beginning(topic)
             looked = 0.0
@@ -134,8 +123,6 @@ class Monitor:
                     looked = time.monotonic()
                     await consumer.end_offsets([topic])
                     up()
-        finally:
-            await consumer.stop()
 
     async def keep(self, policy: Policy, record: ConsumerRecord[bytes, bytes]) -> None:
         """Keep one note. Raises only what is transient."""
