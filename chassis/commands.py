@@ -76,7 +76,7 @@ class Outcome:
         return bool(self.told) and self.told[0].version == 1
 
 
-Enrich = Callable[[Command], Awaitable[Command]]
+Enrich = Callable[[UUID, Command], Awaitable[Command]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Commands:
         key = command_id(stream, call.cause, type(command).__name__)
         salt = os.urandom(16)
         for _ in range(ROUNDS):
-            enriched = await self.enrich(command) if self.enrich else command
+            enriched = await self.enrich(stream, command) if self.enrich else command
             # Of one instant, and asked last: a twin that finished meanwhile is found, not decided upon.
             past, done = await self._look(stream, key)
             if done:

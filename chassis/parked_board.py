@@ -101,7 +101,7 @@ class _Board:
         }
         return JSONResponse(plain(row))
 
-    async def looked_up(self, command: Command) -> Command:
+    async def looked_up(self, _: UUID, command: Command) -> Command:
         """A decision with what is parked under it."""
         if not isinstance(command, DecideParked):
             return command

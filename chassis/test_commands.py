@@ -110,7 +110,7 @@ def test_twenty_twins_at_once_in_two_processes_are_one_event_and_twenty_equal_an
 def test_a_twin_that_finishes_while_this_one_still_reads_is_repeated_and_not_decided_upon(process, run):
     twin, stream = process(), uuid4()
 
-    async def meanwhile(command):
+    async def meanwhile(_, command):
         await twin.execute(stream, command, call())
         return command
 

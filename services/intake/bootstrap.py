@@ -10,6 +10,7 @@ from contracts import places
 from services.intake.adapters.channels import READERS, channel_doors, reader
 from services.intake.adapters.erasing import ERASURES, Eraser
 from services.intake.adapters.inbox import Inbox
+from services.intake.adapters.undecided import UNDECIDED, with_reports
 from services.intake.api import routes
 from services.intake.domain import decide, evolve
 from services.intake.policy import relations
@@ -20,7 +21,7 @@ HEARS = ("cases",)
 
 def build(parts: Parts) -> Service:
     """Takes contacts and reports, screens them, forgets persons; hears which cases were opened and closed."""
-    commands = commands_of(parts, decide, evolve)
+    commands = commands_of(parts, decide, evolve, with_reports(parts.pool))
     inbox = Inbox(parts.pool, parts.keys, parts.time, key_from(parts.settings.fingerprint_key_file))
     api = api_of(parts, commands, relations)
     channel_doors(api.app, inbox, parts.settings)
@@ -30,6 +31,6 @@ def build(parts: Parts) -> Service:
     def read_inbox(up: Callable[[], None]) -> Awaitable[None]:
         return inbox.work(commands, readers, up)
 
-    loops = loops_of(parts, commands, contracts.intake, hears=HEARS, reactions=REACTIONS, follows=ERASURES)
+    loops = loops_of(parts, commands, contracts.intake, hears=HEARS, reactions=REACTIONS, follows={**ERASURES, **UNDECIDED})
     own = {"inbox": read_inbox, "erasing": Eraser(parts.pool, parts.keys, commands).run}
     return Service(parts, api.app, loops | own, created=contracts.intake.LogCreated)

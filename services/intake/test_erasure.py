@@ -54,6 +54,11 @@ def test_whoever_proposed_does_not_approve():
     given(REQUESTED).when(APPROVE, by="DL-01").refused("own-proposal")
 
 
+def test_a_child_is_not_forgotten_while_a_report_about_it_waits_for_a_decision():
+    waits = APPROVE.model_copy(update={"undecided": (UUID(int=31),)})
+    given(REQUESTED).when(waits, by="DL-02").refused("report-undecided")
+
+
 def test_to_propose_it_again_makes_nobody_else_the_proposer():
     given(REQUESTED).when(RequestErasure(basis="purpose_done"), by="DL-02").then_nothing()
 

@@ -1,5 +1,7 @@
 """The notifications service, wired."""
 
+from uuid import UUID
+
 import contracts.notifications
 from chassis.follow import Handlers
 from chassis.service import Parts, Service
@@ -25,7 +27,7 @@ def build(parts: Parts) -> Service:
     """Says what is to be said, to whom, over which channel; nothing else in the system sends a message to a person."""
     directory = Directory(parts.pool, parts.keys)
 
-    async def with_channels(command: Command) -> Command:
+    async def with_channels(_: UUID, command: Command) -> Command:
         if not isinstance(command, QueueMessage):
             return command
         agency, channels = await directory.reach(command.recipient, local_day(parts.time.now()))

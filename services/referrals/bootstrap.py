@@ -1,5 +1,7 @@
 """The referrals service, wired."""
 
+from uuid import UUID
+
 import contracts.referrals
 from chassis.follow import Handlers
 from chassis.service import Parts, Service
@@ -24,7 +26,7 @@ HEARS = ("intake", "cases", "notifications")
 def build(parts: Parts) -> Service:
     """Hands matters over and holds the silence; hears screenings, plans, and what became of messages."""
 
-    async def looked_up(command: Command) -> Command:
+    async def looked_up(_: UUID, command: Command) -> Command:
         match command:
             case SendReferral():
                 agency = await agency_at(parts.pool, command.of.addressee, local_day(parts.time.now()))

@@ -23,6 +23,7 @@ from chassis.view import View
 from contracts.rules import Rules
 from deploy.local.stack import ROOT, SERVICES, Stack
 from services.intake.adapters.erasing import ERASURES
+from services.intake.adapters.undecided import UNDECIDED
 from services.notifications.adapters.directory import agency_heard, referral_heard
 from services.notifications.adapters.sender import WAKES
 from services.notifications.domain import evolve
@@ -34,7 +35,7 @@ from services.referrals.adapters.directory import registered
 from tests.faults.snapshot import Tables, streams
 
 KEPT = {
-    "intake": ["clock_due", "follower", "erasure"],
+    "intake": ["clock_due", "follower", "erasure", "undecided"],
     "cases": ["clock_due", "follower"],
     "referrals": ["clock_due", "follower", "agency"],
     "notifications": ["clock_due", "follower", "agency", "hand_off"],
@@ -42,7 +43,7 @@ KEPT = {
 }
 """Database → what a consumer keeps there. `outgoing` loses its rows when a mail has left, and is compared by what is owed."""
 FOLLOWS: Mapping[str, Handlers] = {
-    "intake": ERASURES,
+    "intake": {**ERASURES, **UNDECIDED},
     "referrals": {import_module("contracts.referrals").AgencyRegistered: registered},
     "notifications": WAKES,
 }

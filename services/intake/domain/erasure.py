@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
+from uuid import UUID
 
 from contracts.calendar import local_day
 from contracts.codes import DataRefusal, ErasureBasis
@@ -25,11 +26,17 @@ class RequestErasure(Command):
 
 
 class ApproveErasure(Command):
-    """Agree with a proposal of somebody else. `decision`: number of the written decision, never a name."""
+    """Agree with a proposal of somebody else. `decision`: number of the written decision, never a name.
+
+    `undecided` is not the caller's to say: the service fills in the records in which the person is a child about whom nobody has
+    decided yet, or whose case is being opened.
+    """
 
     needs_if_match: ClassVar[bool] = True
+    filled: ClassVar[frozenset[str]] = frozenset({"undecided"})
 
     decision: Line
+    undecided: tuple[UUID, ...] = ()
 
 
 class RefuseErasure(Command):
@@ -63,7 +70,7 @@ def _asks_for_it(person: Person, number: int) -> bool:
 
 @decide.register
 def approve_erasure(command: ApproveErasure, state: State | None) -> Iterator[IntakeFact]:
-    """Refuses `nothing-requested`, `own-proposal`, `hold-binds`."""
+    """Refuses `nothing-requested`, `own-proposal`, `hold-binds`, `report-undecided`."""
     person = known_in(state)
     if not person.proposal:
         raise Refused("nothing-requested")
@@ -71,7 +78,9 @@ def approve_erasure(command: ApproveErasure, state: State | None) -> Iterator[In
         raise Refused("own-proposal")
     if holds := person.binding(local_day(command.now)):
         raise Refused("hold-binds", holds=holds)
-    yield ErasureApproved(**told(command), approved_by=command.actor)
+    if command.undecided:
+        raise Refused("report-undecided", records=list(command.undecided))
+    yield ErasureApproved(decision=command.decision, approved_by=command.actor)
 
 
 @decide.register
