@@ -28,7 +28,9 @@ _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @app.command("verify")
 def verify_command(
     path: Annotated[Path, typer.Argument(help="a bundle (folder or plain tar), an exported log, a receipt or a checkpoint")],
-    policy: Annotated[Path, typer.Option("--policy", help="your own policy, not the one inside the bundle")],
+    policy: Annotated[
+        list[Path], typer.Option("--policy", help="your own policy, not the one inside the bundle; a file or folder of each epoch")
+    ],
     *,
     held: Annotated[
         list[Path] | None, typer.Option("--held", help="a checkpoint or receipt that you kept; may be repeated")
@@ -43,7 +45,7 @@ def verify_command(
     """Verify evidence offline. Ends with 0 if it is clean, 1 if something is wrong, 2 if it cannot be asked."""
     began = time.perf_counter()
     try:
-        asked = Asked(verifier.policy_of(policy), case=_id(case), max_age=_age(max_age), most=most)
+        asked = Asked(verifier.policy_of(*policy), case=_id(case), max_age=_age(max_age), most=most)
         report = _held(held or [], asked) or verifier.verify(path, asked, state, _Progress(quiet=quiet))
     except WrongCallError as why:
         typer.echo(str(why), err=True)

@@ -106,7 +106,7 @@ def recover(stack: Running, log: str, say: Say) -> Recovery:
 def _signed(stack: Running, log: str) -> tuple[str, dict[bytes, Checkpoint]]:
     """Origin of the log, and every newest checkpoint of it: in the file, the table and the topic."""
     try:
-        policy = Policy.read(Path(stack.state["policy"]).read_bytes())
+        policy = Policy.at(Path(stack.state["policy"]))
         origin = next(origin for origin in policy.logs if log_of(origin) == log)
     except (OSError, LedgerError, StopIteration):
         raise CannotAsk(f"{stack.state['policy']} is no policy that lists the log {log}") from None
