@@ -1,11 +1,13 @@
 """One API process of a service with the settings of a deployment, over a database of its own."""
 
+import asyncio
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 
 import httpx2
 import psutil
@@ -57,12 +59,20 @@ def serving(
     watched = bool(ground.profiles and profile)
     command = [sys.executable, "-m", *(["bench.profiled", f"{ground.profiles}/{profile}"] if watched else []), module]
     process = Process(service, [*command, *([service, "--role=api"] if module == "services" else [])], home / "log", env=env)
+    if module == "services":
+        asyncio.run(_begun(ground, service, database))
     process.start()
     try:
         process.wait_until(lambda: _answers(port))
         yield Server(process, port, watched)
     finally:
         process.stop(patience=30)
+
+
+async def _begun(ground: Ground, service: str, database: str) -> None:
+    """Give the log its first entry: the process itself would ask the broker whether a log was lost, and there is none."""
+    async with ground.parts(service, database) as parts:
+        await import_module(f"services.{service}.bootstrap").build(parts)._born(lambda: None)
 
 
 def token(ground: Ground, who: str) -> str:

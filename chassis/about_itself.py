@@ -1,15 +1,20 @@
 """What a log says of itself, on its system stream: nobody decides it, nothing is folded from it."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, LiteralString
 
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.utils import resolve_topic
 
+from chassis.ledger.policy import Policy
 from chassis.log import Log
 from contracts.ids import command_id, system_stream
 from contracts.kernel import Fact
+
+_LAST: LiteralString = """
+    SELECT originator_version, state FROM event WHERE originator_id = %s AND topic = %s ORDER BY originator_version DESC LIMIT 1"""
 
 
 async def say(log: Log, origin: str, name: str, content: Mapping[str, Any], cause: str) -> None:
@@ -32,6 +37,15 @@ async def say(log: Log, origin: str, name: str, content: Mapping[str, Any], caus
         except IntegrityError:  # an operator's decision stands on the same stream, and was faster
             continue
         return
+
+
+async def adopt(log: Log, origin: str, policy: Policy) -> None:
+    """Say by which policy the log is judged from here on, unless that was said last: a restart says nothing. Raises StoreGone."""
+    stream, topic = system_stream(origin), f"{log.name}.PolicyAdopted"
+    said = await log.fetch(_LAST, stream, topic)
+    version, content = said[0][0] if said else 0, {"epoch": policy.epoch, "sha256": policy.digest}
+    if not said or json.loads(said[0][1])["fact"] != content:
+        await say(log, origin, "PolicyAdopted", content, f"policy:{policy.digest}@{version}")
 
 
 async def heartbeat(log: Log, origin: str, period: int, up: Callable[[], None]) -> None:

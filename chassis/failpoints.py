@@ -42,6 +42,10 @@ PLACES: Mapping[str, str] = {
     "inbox.after-command": "its command is durable, the delivery not marked",
     "erasure.after-destroy": "keys are destroyed, nobody is told to be forgotten",
     "erasure.after-command": "a person is told to be forgotten, still due in the table",
+    "bundle.requested": "a bundle is asked for on record, nothing is written",
+    "bundle.written": "a bundle lies whole in a hidden folder, its hand-over is not on record",
+    "bundle.exported": "the hand-over of a bundle is on record, it still lies in the hidden folder",
+    "export.written": "the export of a log lies whole in a hidden folder, nobody finds it",
 }
 """Place → what has happened and what has not when it is reached."""
 ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

@@ -23,6 +23,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from chassis import failpoints, telemetry
+from chassis.birth import LostLogError, traces_of
 from chassis.checkpoints import topic_at
 from chassis.identity import Identity
 from chassis.keys import KeyStore
@@ -126,7 +127,7 @@ class Service:
         loops = self.loops if role != "api" else {}
         self.down |= set(loops)
         if self.created:  # before the first request is taken: no other fact may stand at position 1
-            await self._keep("birth", self._born)
+            await self._keep("birth", self._begin)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve())
             working = group.create_task(self._work(loops)) if loops else None
@@ -182,6 +183,16 @@ class Service:
                 await asyncio.sleep(pause)
             else:
                 return
+
+    async def _begin(self, up: Callable[[], None]) -> None:
+        """Raises LostLogError where an empty database is not that of a new log."""
+        log = self.parts.log
+        if not await log.head() and (trace := await traces_of(log.name, self.parts.settings)) and not await log.head():
+            raise LostLogError(
+                f"the database of {log.name} is empty, but {trace}: it was lost, or is another one. Nothing was appended;"
+                f" bring the log back first: hotline recover {log.name}"
+            )
+        await self._born(up)
 
     async def _born(self, up: Callable[[], None]) -> None:
         """The first entry of a log says which log it is; on any later start the command id makes this nothing."""

@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     checkpoint_folder: Path | None = None
     """Where the worker keeps its newest checkpoint: not on the volume of the database, which may be restored to an older state."""
     ledger_policy_file: Path | None = None
-    """By which projections judges the checkpoints of all logs: their verifier keys, in the format tlog-policy."""
+    """By which the checkpoints of all logs are judged: their verifier keys, in the format tlog-policy; a file or a folder of files,
+    one an epoch. Projections judges by it, and each worker's log says which it adopted."""
     heartbeat_seconds: PositiveInt = 600
     """A log that was idle for so long says so, so that silence and being cut off can be told apart."""
     oidc_issuer: str

@@ -16,7 +16,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from chassis import checkpoints
-from chassis.about_itself import say
+from chassis.about_itself import adopt, say
 from chassis.checkpoints import Topic, topic_at
 from chassis.failpoints import reach
 from chassis.ledger.checkpoint import Checkpoint
@@ -24,6 +24,7 @@ from chassis.ledger.encoding import encode
 from chassis.ledger.entry import entry
 from chassis.ledger.errors import LedgerError
 from chassis.ledger.note import SigningKey, opened, signed, taken_apart
+from chassis.ledger.policy import Policy
 from chassis.ledger.tree import Frontier, leaf
 from chassis.log import Log, Row
 from chassis.relay import Acknowledged
@@ -50,7 +51,8 @@ class NotOurPastError(Exception):
 
 @dataclass
 class Signer:
-    """keys: all of them sign, while one takes over from another. folder: outside the database's volume."""
+    """keys: all of them sign, while one takes over from another. folder: outside the database's volume. policy: by which readers
+    judge what is signed, None where nothing is said of it."""
 
     log: Log
     origin: str
@@ -58,24 +60,28 @@ class Signer:
     folder: Path
     kafka: str
     acknowledged: Acknowledged
+    policy: Policy | None = None
     _tree: Frontier = field(default_factory=Frontier)
     _ours: dict[bytes, Checkpoint] = field(default_factory=dict)
     """Notes of which this process knows that they are prefixes of the rows: the last ones."""
 
     @classmethod
     def of(cls, log: Log, settings: Settings, acknowledged: Acknowledged) -> "Signer":
-        """With the keys of the settings. Raises SystemExit if they are not there."""
+        """With the keys and the policy of the settings. Raises SystemExit if they are not there, or not fit to be used."""
         files = [file for file in (settings.signing_key_file, settings.next_signing_key_file) if file]
         if not files or settings.checkpoint_folder is None:
             raise SystemExit("the worker signs the log: set H111_SIGNING_KEY_FILE and H111_CHECKPOINT_FOLDER")
         origin = settings.origin(log.name)
-        keys = [SigningKey.of_seed(origin, key_from(file)) for file in files]
-        return cls(log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged)
+        keys = [SigningKey.of_seed(origin, _seed(file)) for file in files]
+        policy = policy_at(settings.ledger_policy_file) if settings.ledger_policy_file else None
+        return cls(log, origin, keys, settings.checkpoint_folder, settings.kafka, acknowledged, policy)
 
     async def run(self, up: Callable[[], None]) -> None:
         """Until cancelled. Raises NotOurPastError or LedgerError where it must not go on, a transient error to be started again."""
         async with topic_at(self.kafka) as topic:
             await self.begin(topic)
+            if self.policy:
+                await adopt(self.log, self.origin, self.policy)
             up()
             while True:
                 await self._grown()
@@ -200,3 +206,21 @@ class Signer:
     @property
     def _file(self) -> Path:
         return checkpoints.file_of(self.folder, self.log.name)
+
+
+def policy_at(path: Path) -> Policy:
+    """Of that file, or of a folder of them, one an epoch. Raises SystemExit that says what is missing or wrong."""
+    try:
+        policy = Policy.at(path)
+    except (OSError, LedgerError) as problem:
+        raise SystemExit(f"H111_LEDGER_POLICY_FILE: {problem}") from None
+    if not policy.epoch:
+        raise SystemExit(f"H111_LEDGER_POLICY_FILE: {path.name} does not say its epoch: # epoch 1 from 2026-12-01")
+    return policy
+
+
+def _seed(file: Path) -> bytes:
+    """Of a key that can say anything in the name of the log. Raises SystemExit if others could have read it."""
+    if file.stat().st_mode & 0o077:
+        raise SystemExit(f"{file} can be read by others than its owner, who could sign in the name of the log: chmod 600 {file}")
+    return key_from(file)

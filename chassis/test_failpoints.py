@@ -44,7 +44,9 @@ def test_without_a_file_nothing_is_looked_at(monkeypatch):
 
 
 def test_every_place_that_the_code_reaches_has_its_meaning_and_every_meaning_a_place():
-    sources = [file for folder in ("chassis", "services") for file in (ROOT / folder).rglob("*.py") if "test" not in file.name]
+    sources = [
+        file for folder in ("chassis", "services", "tools") for file in (ROOT / folder).rglob("*.py") if "test" not in file.name
+    ]
     calls = [call for file in sources for call in re.findall(r"\breach\((.*)\)", file.read_text(encoding="utf-8"))]
     reached = {name for call in calls for name in re.findall(r'"([a-z.-]+)"', call)}
     assert set(PLACES) == reached

@@ -12,14 +12,17 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
 import contracts.cases
+import contracts.referrals
 from chassis import checkpoints
 from chassis.checkpoints import NEWEST_ONLY, TOPIC, file_of, topic_at
 from chassis.ledger.checkpoint import Checkpoint
 from chassis.ledger.entry import entry
 from chassis.ledger.note import SigningKey, opened, taken_apart
+from chassis.ledger.policy import Policy
 from chassis.ledger.tree import Frontier, leaf
 from chassis.log import Log
 from chassis.relay import Acknowledged
+from chassis.settings import Settings
 from chassis.signer import NotOurPastError, Signer
 from contracts.ids import system_stream
 from tests.topics import running, say, until, world_of
@@ -230,3 +233,52 @@ async def test_a_signer_that_died_between_two_places_makes_good_for_it(signing, 
     assert ([], None) == (await signing.table(), await signing.told())
     async with signing.at_work(1):
         assert ([note], note) == (await signing.table(), await signing.told())
+
+
+# -- what a worker is given ------------------------------------------------------------------------------------------------------
+
+
+def given(folder, mode=0o600, policy=None):
+    key = folder / "signing-key"
+    key.write_text(SEED.hex())
+    key.chmod(mode)
+    files = {"signing_key_file": key, "next_signing_key_file": None, "ledger_policy_file": policy}
+    return Settings.model_construct(**files, checkpoint_folder=folder, environment="test", authority="a.example", kafka="")
+
+
+def signer_of(log, settings):
+    return Signer.of(log, settings, Acknowledged())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o610])
+async def test_a_key_that_others_can_read_is_refused_with_what_to_do(signing, tmp_path, mode):
+    with pytest.raises(SystemExit, match=r"can be read by others than its owner.*: chmod 600 .*signing-key"):
+        signer_of(signing.log, given(tmp_path, mode))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+async def test_a_key_that_its_owner_alone_can_read_is_taken(signing, tmp_path, mode):
+    assert (
+        SigningKey.of_seed(f"a.example/test/{signing.log.name}", SEED).verifier
+        == signer_of(signing.log, given(tmp_path, mode)).keys[0].verifier
+    )
+
+
+async def test_a_policy_that_does_not_say_its_epoch_is_refused(signing, tmp_path):
+    policy = tmp_path / "policy"
+    policy.write_text("quorum none\n")
+    with pytest.raises(SystemExit, match="policy does not say its epoch: # epoch 1 from"):
+        signer_of(signing.log, given(tmp_path, policy=policy))
+
+
+async def test_a_worker_says_by_which_policy_its_log_is_judged_and_a_restart_says_nothing(world, tmp_path):
+    signing = Signing(world, await world.log("referrals"), tmp_path, world.names[-1])
+    policy = Policy.read(f"# epoch 1\nlog {SigningKey.of_seed(signing.origin, SEED).verifier}\nquorum none\n".encode())
+    await say(signing.log, "one")
+    for _ in range(2):
+        up, signer = asyncio.Event(), signing.by()
+        signer.policy, signer.acknowledged.position = policy, 1
+        async with running(signer.run(up.set), up):
+            await until(lambda: signing._covered(1))
+    told = [event.topic for event in await signing.log.events(system_stream(signing.origin))]
+    assert [contracts.referrals.PolicyAdopted.TOPIC] == told

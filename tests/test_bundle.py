@@ -97,6 +97,26 @@ def test_whole_logs_show_every_state_and_no_cause_lies_behind_their_instant(line
     assert write_tar(out) == on_record(line, "BundleExported")[-1].fact.digest
 
 
+def test_earlier_checkpoints_that_are_asked_for_are_in_the_bundle_and_verified_with_it(line, hotline, opened, tmp_path):
+    ((size,),) = line.rows("cases", "SELECT min(size) FROM checkpoint")
+    out = tmp_path / "bundle"
+    written = hotline("bundle", "--case", opened.stream, "--checkpoint", f"cases:{size}", "--checkpoint", "daily", out)
+    assert 0 == written.exit_code, written.output
+    ((note,),) = line.rows("cases", "SELECT note FROM checkpoint WHERE size = %s", size)
+    assert note == (out / f"logs/cases/checkpoints/{size}").read_text(encoding="utf-8")
+    assert 0 == hotline("verify", out, "--case", opened.stream).exit_code
+    (out / f"logs/cases/checkpoints/{size}").write_text(note.replace(f"\n{size}\n", f"\n{size + 1}\n"), encoding="utf-8")
+    assert "FAIL signature" in hotline("verify", out).output
+
+
+def test_a_checkpoint_that_never_was_is_said_to_be_none(line, hotline, opened, tmp_path):
+    ((signed_size,),) = line.rows("cases", "SELECT max(size) FROM checkpoint")
+    refused = hotline("bundle", "--case", opened.stream, "--checkpoint", f"cases:{signed_size + 10**6}", tmp_path / "none")
+    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
+    assert f"no checkpoint of {signed_size + 10**6} entries was signed" in refused.output
+    assert 2 == hotline("bundle", "--case", opened.stream, "--checkpoint", "cases", tmp_path / "none").exit_code
+
+
 def test_a_case_is_not_in_what_was_signed_before_it_was_opened(line, hotline, opened, tmp_path):
     refused = hotline("bundle", "--case", opened.stream, "--instant", f"cases:{opened.position - 1}", tmp_path / "none")
     assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))

@@ -19,6 +19,7 @@ from chassis.ledger.proof import Proof
 from chassis.ledger.tree import consistent
 from contracts.ids import command_id
 from deploy.local.stack import SERVICES
+from tests.desk import create_databases
 from tests.faults.desks import handed_over, reported, taken_over
 from tests.faults.invariants import broken
 from tests.faults.kills import arm
@@ -237,6 +238,56 @@ def test_a_restored_log_is_closed_until_it_is_brought_back_from_its_topic_and_th
     for process in (worker, api):
         process.start()
     assert (0, True) == (twice.exit_code, "nothing was missing" in twice.stdout), twice.output
+
+
+# A lost database
+
+
+@contextmanager
+def replaced(line, log):
+    """A database as new in the place of one that was lost, which stays as `<log>_lost` for the test to look into."""
+    postgres = line.stack.postgres
+    line.rest()
+    signed(line, log, line.heads()[log])
+    for role in ("api", "worker"):
+        line.stack.process(log, role).stop()
+    line.close(log)
+    with psycopg.connect(postgres.uri("postgres"), autocommit=True) as db:
+        db.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{log}'")
+        db.execute(f"ALTER DATABASE {log} RENAME TO {log}_lost")
+    create_databases(postgres)
+    yield
+    for role in ("worker", "api"):
+        line.stack.process(log, role).start()
+
+
+def test_a_database_that_was_lost_is_not_begun_anew_and_all_of_its_log_comes_back_from_the_topic(line):
+    key, body = uuid4(), call(line)
+    first = line.post("/intake/v1/contacts", body, key=key)
+    reported(line)
+    with replaced(line, "intake"):
+        rows = line.rows("intake_lost", "SELECT * FROM event ORDER BY position")
+        for role in ("api", "worker"):
+            process = line.stack.process("intake", role)
+            process.start()
+            eventually(lambda role=role: any("it was lost" in each for each in last_words(line, f"intake-{role}")))
+            process.stop()
+        assert 0 == line.heads()["intake"]
+        where = ["--home", str(line.stack.home)]
+        done = CliRunner().invoke(app, ["recover", "intake", *where], catch_exceptions=False)
+        assert 0 == done.exit_code, done.output
+        assert f"brought back 1 to {len(rows)}" in done.stdout
+        assert rows == line.rows("intake", "SELECT * FROM event WHERE position <= %s ORDER BY position", len(rows))
+        commands = "SELECT id, first, last FROM command WHERE last <= %s ORDER BY first"
+        assert line.rows("intake_lost", commands, len(rows)) == line.rows("intake", commands, len(rows))
+    again = eventually(lambda: (answer := line.post("/intake/v1/contacts", body, key=key)).is_success and answer)
+    assert first.json() == again.json()
+    new = line.done("/intake/v1/contacts", call(line))
+    signed(line, "intake", new["told"][-1]["position"])
+    assert [] == broken(line.snapshot())
+
+
+# A fork, which is left as it is: so this is the last test on this line
 
 
 def test_a_log_that_somebody_appended_to_after_it_was_restored_is_a_fork_and_stays_as_it_is(line):

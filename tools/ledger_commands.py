@@ -6,11 +6,12 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
+from chassis import failpoints
 from chassis.ledger.errors import LedgerError
 from contracts.codes import codes
 from deploy.local.stack import HOME
@@ -19,8 +20,14 @@ from tools.ledger.findings import Finding, Line, Report, Step
 from tools.ledger.verify import Asked, WrongCallError
 from tools.ledger.writing import CannotWriteError
 
+if TYPE_CHECKING:
+    from tools.ledger.export import Archive
+    from tools.recovery.running import Running
+
 app = typer.Typer()
 AUDITOR = "KTV-01"
+DAILY = "daily"
+EARLIER = f"or `{DAILY}` for the last of each day: earlier checkpoints that are shown too; may be repeated"
 _AGE = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -28,7 +35,9 @@ _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @app.command("verify")
 def verify_command(
     path: Annotated[Path, typer.Argument(help="a bundle (folder or plain tar), an exported log, a receipt or a checkpoint")],
-    policy: Annotated[Path, typer.Option("--policy", help="your own policy, not the one inside the bundle")],
+    policy: Annotated[
+        list[Path], typer.Option("--policy", help="your own policy, not the one inside the bundle; a file or folder of each epoch")
+    ],
     *,
     held: Annotated[
         list[Path] | None, typer.Option("--held", help="a checkpoint or receipt that you kept; may be repeated")
@@ -43,7 +52,7 @@ def verify_command(
     """Verify evidence offline. Ends with 0 if it is clean, 1 if something is wrong, 2 if it cannot be asked."""
     began = time.perf_counter()
     try:
-        asked = Asked(verifier.policy_of(policy), case=_id(case), max_age=_age(max_age), most=most)
+        asked = Asked(verifier.policy_of(*policy), case=_id(case), max_age=_age(max_age), most=most)
         report = _held(held or [], asked) or verifier.verify(path, asked, state, _Progress(quiet=quiet))
     except WrongCallError as why:
         typer.echo(str(why), err=True)
@@ -61,6 +70,8 @@ def verify_command(
 def export_command(
     out: Annotated[Path, typer.Argument(help="a new folder")],
     log: Annotated[str, typer.Option("--log", help="which log of the running stack")],
+    *,
+    checkpoint: Annotated[list[str] | None, typer.Option("--checkpoint", help=f"its size, {EARLIER}")] = None,
     home: Annotated[Path, typer.Option("--home", help="the folder of the stack", show_default=False)] = HOME,
 ) -> None:
     """Write a log up to its newest checkpoint as a folder for any tool that reads tiled logs. Ends with 2 if it cannot."""
@@ -69,12 +80,13 @@ def export_command(
     from tools.recovery.running import CannotAsk, Running  # noqa: PLC0415
     from tools.recovery_commands import asking  # noqa: PLC0415
 
-    progress = _Progress(quiet=False)
+    progress, archive = _Progress(quiet=False), _archive(checkpoint or [])
     with asking():
         (name,) = services_named(log)
+        stack = _with_failpoints(Running.of(home), home)
         try:
-            with Running.of(home).connect(name) as db:
-                head = export.export_database(db, out, lambda done, total: progress(name, done, total))
+            with stack.connect(name) as db:
+                head = export.export_database(db, out, lambda done, total: progress(name, done, total), archive)
         except (CannotWriteError, OSError) as why:
             raise CannotAsk(str(why)) from None
     typer.echo(f"{head.origin}: entries 1 to {head.size} lie in {out}")
@@ -86,26 +98,61 @@ def bundle_command(
     case: Annotated[UUID | None, typer.Option("--case", help="the case to show, by its id")] = None,
     logs: Annotated[str, typer.Option("--logs", help="logs to show whole, every state of them: cases,intake")] = "",
     *,
+    request: Annotated[UUID | None, typer.Option("--request", help="go on with a request that is on record, by its id")] = None,
     tar: Annotated[bool, typer.Option("--tar", help="a plain tar instead of a folder")] = False,
     instant: Annotated[str, typer.Option("--instant", help="not beyond these positions: cases:18421,intake:812")] = "",
+    checkpoint: Annotated[list[str] | None, typer.Option("--checkpoint", help=f"its log and size, cases:18400, {EARLIER}")] = None,
     opened: Annotated[bool, typer.Option("--opened", help="with sealed parts in clear")] = False,
     as_: Annotated[str, typer.Option("--as", help="the auditor who asks")] = AUDITOR,
     reason: Annotated[str, typer.Option("--reason", help=f"a code: {', '.join(codes('read_reason'))}")] = "supervision",
     home: Annotated[Path, typer.Option("--home", help="the folder of the stack", show_default=False)] = HOME,
 ) -> None:
     """Ask the running stack for a bundle, and write it. The request and the hand-over stand on record. Ends with 2 if it cannot."""
-    from tools.ledger.hand_over import Wanted, hand_over  # noqa: PLC0415  # as above
+    from tools.ledger.hand_over import Desk, Wanted  # noqa: PLC0415  # as above
     from tools.recovery.running import CannotAsk, Running  # noqa: PLC0415
     from tools.recovery_commands import asking  # noqa: PLC0415
 
+    if request and (case or logs or instant or opened):
+        raise typer.BadParameter("what is asked for stands in the request")
+    archives = _archives(checkpoint or [])
     with asking():
         if opened:
             raise CannotAsk(
                 "opened parts are not written yet: no bundle can show sealed text in clear. Nothing was asked for, nothing written"
             )
+        desk = Desk(_with_failpoints(Running.of(home), home), as_, tar, _Progress(quiet=False), archives)
+        desk.refuse_taken(out)
         wanted = Wanted(as_, reason, case, tuple(filter(None, logs.split(","))), _sizes(instant))
-        handed = hand_over(Running.of(home), wanted, out, tar=tar, progress=_Progress(quiet=False))
-    typer.echo(f"request {handed.request}\ninstant {handed.instant}\n{handed.states} states\nsha256 of the tar {handed.digest}")
+        asked = str(request) if request else desk.ask(wanted)
+        typer.echo(f"request {asked}")
+        handed = desk.hand_over(asked, out)
+    if handed.instant:
+        typer.echo(f"instant {handed.instant}\n{handed.states} states")
+    typer.echo(f"sha256 of the tar {handed.digest}")
+
+
+def _with_failpoints(stack: "Running", home: Path) -> "Running":
+    """The local stack is one for demonstrations and tests: its tester can have this command die, too (`chassis.failpoints`)."""
+    failpoints.use(home / "failpoints" / "hotline")
+    return stack
+
+
+def _archive(asked: list[str]) -> "Archive":
+    from tools.ledger.export import Archive  # noqa: PLC0415  # as above
+
+    sizes = [size for size in asked if size != DAILY]
+    if not all(re.fullmatch("[1-9][0-9]{0,17}", size) for size in sizes):
+        raise typer.BadParameter(f"a checkpoint is named by its size, or {DAILY}")
+    return Archive([int(size) for size in sizes], daily=len(sizes) < len(asked))
+
+
+def _archives(asked: list[str]) -> dict[str, "Archive"]:
+    """By log; `daily` is asked of all of them."""
+    for log, _, size in (each.partition(":") for each in asked if each != DAILY):
+        if log not in codes("log") or not size:
+            raise typer.BadParameter(f"a checkpoint is named by its log and size, cases:18400, or {DAILY}")
+    named = {log: [each.partition(":")[2] for each in asked if each.startswith(f"{log}:")] for log in codes("log")}
+    return {log: _archive([*sizes, *(each for each in asked if each == DAILY)]) for log, sizes in named.items()}
 
 
 def _sizes(text: str) -> dict[str, int]:

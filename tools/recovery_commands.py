@@ -116,7 +116,7 @@ def recover_command(log: Annotated[str, typer.Argument(help="whose log")], home:
         except Forked as why:
             typer.echo(f"{why}. Nothing was changed: keep both, see docs/runbooks/log-closed.md", err=True)
             raise typer.Exit(1) from None
-    done = f"{len(found.missing)} entries were brought back" if found.missing else "nothing was missing"
+    done = f"{found.missing} entries were brought back" if found.missing else "nothing was missing"
     typer.echo(f"{done}; the log of {name} is open: start its worker, then its API")
 
 

@@ -66,8 +66,8 @@ class Environment:
         }
 
     def _evidence(self, service: str, role: str) -> dict[str, str]:
-        """A worker signs its log; projections judges all of them. An API does not get the key."""
-        judging = {"H111_LEDGER_POLICY_FILE": str(self.policy_file)} if service == "projections" else {}
+        """A worker signs its log and says by which policy that is judged; projections judges all. An API does not get the key."""
+        judging = {"H111_LEDGER_POLICY_FILE": str(self.policy_file)} if role == "worker" or service == "projections" else {}
         if role != "worker":
             return judging
         return judging | {
@@ -79,7 +79,7 @@ class Environment:
         """Every log with its verifier key."""
         origins = {service: f"{AUTHORITY}/{self._environment}/{service}" for service in services}
         keys = [SigningKey.of_seed(origin, key_from(Path(self._signing_key(service)))) for service, origin in origins.items()]
-        lines = [f"# {AUTHORITY} {self._environment}, epoch 1", *(f"log {key.verifier}" for key in keys), "quorum none"]
+        lines = [f"# {AUTHORITY} {self._environment}", "# epoch 1", *(f"log {key.verifier}" for key in keys), "quorum none"]
         self.policy_file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
     def _signing_key(self, service: str) -> str:

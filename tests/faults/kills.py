@@ -54,6 +54,13 @@ ASKED_FOR: Mapping[str, str] = {
     "swap.after-commit": "views rebuilt, and killed in the middle",
 }
 """Places that a process reaches only when somebody asks for something: place → the fault that does."""
+IN_TOOLS: Mapping[str, str] = {
+    "bundle.requested": "tests/test_bundle_kills.py",
+    "bundle.written": "tests/test_bundle_kills.py",
+    "bundle.exported": "tests/test_bundle_kills.py",
+    "export.written": "tests/test_bundle_kills.py",
+}
+"""Places in commands that end by themselves: place → the tests that kill there."""
 PATIENCE = 20.0  # seconds in which a place should be reached; then another one is tried
 LOOK_EVERY = 0.05
 

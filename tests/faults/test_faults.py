@@ -8,7 +8,7 @@ import pytest
 from chassis.failpoints import PLACES
 from tests.faults.__main__ import chosen
 from tests.faults.chaos import FAULTS, NotRun, Row, run
-from tests.faults.kills import ASKED_FOR, REACHED_BY
+from tests.faults.kills import ASKED_FOR, IN_TOOLS, REACHED_BY
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 QUICK = (
@@ -49,8 +49,10 @@ def test_a_fault_that_this_machine_does_not_allow_is_not_run_and_never_held(line
 
 
 def test_every_named_place_is_reached_by_some_process():
-    assert PLACES.keys() == REACHED_BY.keys() | ASKED_FOR.keys()
+    assert PLACES.keys() == REACHED_BY.keys() | ASKED_FOR.keys() | IN_TOOLS.keys()
     assert set() == set(ASKED_FOR.values()) - FAULTS.keys()
+    for place, tests in IN_TOOLS.items():
+        assert f'"{place}"' in (Path(__file__).parents[2] / tests).read_text(encoding="utf-8")
 
 
 def test_the_page_about_faults_says_of_each_what_is_done_and_what_is_expected():

@@ -66,8 +66,7 @@ def _write_folder(
         head = writer.finish(log.note)
         if instant.get(name) != head.size:
             raise CannotWriteError(f"the instant does not name the size of the checkpoint of {name}")
-        for size, note in log.archived.items():
-            write(writer.folder / "checkpoints" / str(size), note)
+        writer.archive(log.archived)
     if instant.keys() != logs.keys():
         raise CannotWriteError("the instant names other logs than those that are shown")
     shown = StateWriter(folder)

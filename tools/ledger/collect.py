@@ -16,7 +16,7 @@ from chassis.ledger.entry import entry
 from chassis.ledger.note import taken_apart
 from contracts.rules import LOGS
 from tools.ledger.bundle import LogToShow
-from tools.ledger.export import Progress, rows_of
+from tools.ledger.export import Archive, Progress, archived_in, rows_of
 from tools.recovery.running import CannotAsk, Running
 
 Sizes = Mapping[str, int]
@@ -73,8 +73,11 @@ def streams_there(stack: Running, sizes: Sizes, family: Collection[UUID]) -> dic
     return {log: [row["originator_id"] for row in stack.rows(log, _OF_FAMILY, list(family), size)] for log, size in sizes.items()}
 
 
-def log_to_show(db: psycopg.Connection[Any], size: int, progress: Progress) -> LogToShow:
-    """All entries up to an archived checkpoint, read while they are written."""
+def log_to_show(db: psycopg.Connection[Any], size: int, progress: Progress, archive: Archive) -> LogToShow:
+    """All entries up to an archived checkpoint, read while they are written, and the earlier checkpoints that are asked for.
+
+    Raises CannotWriteError for a checkpoint that never was.
+    """
     ((note,),) = db.cursor(row_factory=tuple_row).execute(_NOTE, (size,)).fetchall()
     origin = Checkpoint.read(taken_apart(note.encode())[0]).origin
 
@@ -83,7 +86,7 @@ def log_to_show(db: psycopg.Connection[Any], size: int, progress: Progress) -> L
             yield entry(origin, row.position, row.recorded_at, row.stream, row.version, row.type, row.state)
             progress(row.position, size)
 
-    return LogToShow(entries(), note.encode())
+    return LogToShow(entries(), note.encode(), archived_in(db, size, archive))
 
 
 def states_of(db: psycopg.Connection[Any], size: int, streams: Collection[UUID] | None, progress: Progress) -> Iterator[bytes]:

@@ -1,22 +1,27 @@
 """A bundle of the running stack: asked for on record, collected, written, and handed over on record.
 
 The request stands in the log before anything of a case is read, and the hand-over before anything lies where the auditor looks for
-it. Whoever dies in between has asked and got nothing; the next attempt is a request of its own.
+it. Whoever dies in between has asked and got nothing: the request can be gone on with, and what was recorded as handed over is then
+handed over as it was recorded, or not at all.
 """
 
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import file_digest
 from itertools import chain
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx2
 
+from chassis.failpoints import reach
 from tools.ledger.bundle import write_bundle
 from tools.ledger.collect import Sizes, log_to_show, policy_of, sizes_signed, states_of, streams_there
-from tools.ledger.writing import CannotWriteError
+from tools.ledger.export import NOTHING_EARLIER, Archive
+from tools.ledger.hidden import Hidden, cleared, hidden_beside
+from tools.ledger.writing import CannotWriteError, write_tar
 from tools.recovery.parked import sentence
 from tools.recovery.running import CannotAsk, Running
 
@@ -45,37 +50,132 @@ class Wanted:
             "reason": self.reason,
         }
 
+    @classmethod
+    def of(cls, auditor: str, state: Mapping[str, Any]) -> "Wanted":
+        """As a request stands on record."""
+        case, instant = state["case_id"], state["instant"]
+        return cls(auditor, state["reason"], UUID(case) if case else None, tuple(state["logs"]), instant and sizes_in(instant))
+
 
 @dataclass(frozen=True)
 class HandedOver:
-    """request: the id under which it stands on record. digest: SHA-256 of the tar, also where a folder was written."""
+    """digest: SHA-256 of the tar, also where a folder was written. instant, states: of what was written now, empty where it lay."""
 
-    request: str
     digest: str
-    instant: str
-    states: int
+    instant: str = ""
+    states: int = 0
 
 
-def hand_over(stack: Running, wanted: Wanted, out: Path, *, tar: bool, progress: Progress) -> HandedOver:
-    """Raises CannotAsk if it is refused or cannot be written, and what asking a part that is down raises."""
-    if out.exists() and (tar or not out.is_dir() or any(out.iterdir())):
-        raise CannotAsk(f"{out} is there already")
-    request = _done(stack.ask("POST", BUNDLES, wanted.body, wanted.auditor)).json()["id"]
-    sizes = sizes_signed(stack, wanted.instant or {})
-    family = _family(stack, wanted, sizes) if wanted.case else set[UUID]()
-    with _private_folder_beside(out, request) as folder:
-        part = folder / "bundle"
-        digest, states = _write(stack, wanted, sizes, streams_there(stack, sizes, family), part, tar=tar, progress=progress)
-        handed = HandedOver(request, digest, text(sizes), states)
-        _done(stack.ask("POST", f"{BUNDLES}/{request}/export", {"digest": digest, "instant": handed.instant}, wanted.auditor))
-        part.chmod(0o600 if tar else 0o700)  # entries name nobody, but they are somebody's activity
-        part.rename(out)
-    return handed
+@dataclass(frozen=True)
+class Desk:
+    """Where bundles are made: for whom, how, and who is told how far it is. archives: by log, the earlier checkpoints to show."""
+
+    stack: Running
+    auditor: str
+    tar: bool
+    progress: Progress
+    archives: Mapping[str, Archive] = field(default_factory=dict)
+
+    def refuse_taken(self, out: Path) -> None:
+        """Raises CannotAsk if something lies at `out`."""
+        if out.exists() and (self.tar or not out.is_dir() or any(out.iterdir())):
+            raise CannotAsk(f"{out} is there already")
+
+    def ask(self, wanted: Wanted) -> str:
+        """Put the request on record; the id under which it stands. Raises CannotAsk if it is refused."""
+        request = _done(self.stack.ask("POST", BUNDLES, wanted.body, self.auditor)).json()["id"]
+        reach("bundle.requested")
+        return str(request)
+
+    def hand_over(self, request: str, out: Path) -> HandedOver:
+        """Do what a request on record still lacks, so that its bundle lies at `out`.
+
+        Raises CannotAsk if it is refused or cannot be written, and what asking a part that is down raises.
+        """
+        self.refuse_taken(out)
+        state = _done(self.stack.ask("GET", f"{BUNDLES}/{request}", who=self.auditor)).json()["state"]
+        if state["opened"]:
+            raise CannotAsk("opened parts are not written yet: no bundle can show sealed text in clear. Nothing was written")
+        with _writing(), hidden_beside(out, request) as hidden:
+            if state["exported"]:
+                return _as_recorded(hidden, state["exported"], out)
+            return self._written(hidden, request, Wanted.of(self.auditor, state), out)
+
+    def _written(self, hidden: Hidden, request: str, wanted: Wanted, out: Path) -> HandedOver:
+        sizes = sizes_signed(self.stack, wanted.instant or {})
+        family = _family(self.stack, wanted, sizes) if wanted.case else set[UUID]()
+        digest, states = self._write(wanted, sizes, streams_there(self.stack, sizes, family), cleared(hidden.part))
+        handed = HandedOver(digest, text(sizes), states)
+        hidden.part.chmod(0o600 if self.tar else 0o700)  # entries name nobody, but they are somebody's activity
+        reach("bundle.written")
+        hidden.kept = True  # while it is not known whether the hand-over stands on record
+        body = {"digest": digest, "instant": handed.instant}
+        try:
+            answer = self.stack.ask("POST", f"{BUNDLES}/{request}/export", body, self.auditor)
+        except CannotAsk as why:
+            raise CannotAsk(f"{why}. Whether the hand-over stands on record is not known: go on with --request {request}") from None
+        hidden.kept = not answer.is_client_error
+        _done(answer)
+        reach("bundle.exported")
+        hidden.move_to(out)
+        return handed
+
+    def _write(self, wanted: Wanted, sizes: Sizes, there: Mapping[str, Collection[UUID]], out: Path) -> tuple[str, int]:
+        counted: list[int] = [0]
+        with ExitStack() as connections:
+            open_ = {log: connections.enter_context(self.stack.connect(log)) for log in sizes}
+
+            def said(log: str) -> Callable[[int, int], None]:
+                return lambda done, total: self.progress(log, done, total)
+
+            def states() -> Iterator[bytes]:
+                shown = {log: None if log in wanted.logs else there[log] for log in sizes}
+                every = (states_of(open_[log], sizes[log], shown[log], said(f"states of {log}")) for log in sizes)
+                for state in chain.from_iterable(every):
+                    counted[0] += 1
+                    yield state
+
+            digest = write_bundle(
+                {
+                    log: log_to_show(open_[log], size, said(log), self.archives.get(log, NOTHING_EARLIER))
+                    for log, size in sizes.items()
+                },
+                instant=sizes,
+                streams={log: ["*"] if log in wanted.logs else map(str, there[log]) for log in sizes},
+                states=states(),
+                policy=policy_of(self.stack),
+                out=out,
+                tar=self.tar,
+            )
+        return digest, counted[0]
+
+
+def _as_recorded(hidden: Hidden, digest: str, out: Path) -> HandedOver:
+    """The bundle of which the hand-over stands on record, if it still lies where it was written."""
+    if not hidden.part.exists():
+        raise CannotAsk("this request was handed over, and its bundle does not wait here: ask for a new one")
+    hidden.kept = True
+    if _sum_of(hidden.part) != digest:
+        raise CannotAsk(f"what lies in {hidden.part} is not the bundle that was recorded: ask for a new one")
+    hidden.move_to(out)
+    return HandedOver(digest)
+
+
+def _sum_of(part: Path) -> str:
+    if part.is_dir():
+        return write_tar(part)
+    with part.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def text(sizes: Sizes) -> str:
     """As instants are quoted: `intake:812,cases:18421`."""
     return ",".join(f"{log}:{size}" for log, size in sizes.items())
+
+
+def sizes_in(instant: str) -> Sizes:
+    """The same, read. Raises ValueError for anything else."""
+    return {log: int(size) for log, size in (part.split(":") for part in instant.split(","))}
 
 
 def _family(stack: Running, wanted: Wanted, sizes: Sizes) -> set[UUID]:
@@ -90,49 +190,15 @@ def _family(stack: Running, wanted: Wanted, sizes: Sizes) -> set[UUID]:
     return {UUID(entry["stream"]) for entry in timeline["entries"]}
 
 
-def _write(
-    stack: Running, wanted: Wanted, sizes: Sizes, there: Mapping[str, Collection[UUID]], out: Path, *, tar: bool, progress: Progress
-) -> tuple[str, int]:
-    counted: list[int] = [0]
-    with ExitStack() as connections:
-        open_ = {log: connections.enter_context(stack.connect(log)) for log in sizes}
-
-        def said(log: str) -> Callable[[int, int], None]:
-            return lambda done, total: progress(log, done, total)
-
-        def states() -> Iterator[bytes]:
-            shown = {log: None if log in wanted.logs else there[log] for log in sizes}
-            every = (states_of(open_[log], sizes[log], shown[log], said(f"states of {log}")) for log in sizes)
-            for state in chain.from_iterable(every):
-                counted[0] += 1
-                yield state
-
-        try:
-            digest = write_bundle(
-                {log: log_to_show(open_[log], size, said(log)) for log, size in sizes.items()},
-                instant=sizes,
-                streams={log: ["*"] if log in wanted.logs else map(str, there[log]) for log in sizes},
-                states=states(),
-                policy=policy_of(stack),
-                out=out,
-                tar=tar,
-            )
-        except CannotWriteError as why:
-            raise CannotAsk(str(why)) from None
-    return digest, counted[0]
-
-
 @contextmanager
-def _private_folder_beside(out: Path, request: str) -> Iterator[Path]:
-    """On the same disk as the place where the bundle shall lie; gone afterwards, with whatever was not handed over."""
-    folder = out.with_name(f".{out.name}.{request}")
+def _writing() -> Iterator[None]:
+    """What cannot be written is said in a sentence."""
     try:
-        folder.mkdir(mode=0o700, parents=True)
-        yield folder
+        yield
+    except CannotWriteError as why:
+        raise CannotAsk(str(why)) from None
     except OSError as why:
         raise CannotAsk(f"it cannot be written: {why.strerror}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _done(answer: httpx2.Response) -> httpx2.Response:

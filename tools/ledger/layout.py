@@ -49,7 +49,7 @@ def claims_of(files: Files, trusted: Policy) -> Claims:
 def _of_export(files: Files, trusted: Policy) -> Claims:
     text, _ = taken_apart(files.read("checkpoint", note.LARGEST))
     origin = text.partition("\n")[0]
-    if origin not in trusted.logs:
+    if origin not in trusted.origins:
         raise LedgerError("origin", "a checkpoint of a log that the policy does not list")
     own = Files({name: place for name, place in files.names.items() if name != SUMS}, files.states)
     name = log_of(origin)
@@ -79,7 +79,7 @@ def _of_bundle(files: Files, trusted: Policy) -> Claims:
 
 
 def _origin(name: str, trusted: Policy) -> str:
-    found = [origin for origin in trusted.logs if log_of(origin) == name]
+    found = [origin for origin in trusted.origins if log_of(origin) == name]
     if len(found) != 1:
         raise LedgerError("origin", f"the policy lists {len(found)} logs of the name {name}; it must be one")
     return found[0]

@@ -61,7 +61,7 @@ class History:
     @property
     def policy(self) -> bytes:
         """What a reader was handed before."""
-        return f"# a sample, epoch 1\n{self._logs}quorum none\n".encode()
+        return f"# a sample\n# epoch 1\n{self._logs}quorum none\n".encode()
 
     @property
     def policy_with_quorum(self) -> bytes:

@@ -18,7 +18,7 @@ from chassis.ledger.tree import root
 from chassis.log import Log, Row
 from chassis.migrate import migrate
 from contracts.cases import ClockMet
-from tools.ledger.export import export_database, write_export
+from tools.ledger.export import Archive, export_database, write_export
 from tools.ledger.sample import History, entry_of, history, signed_head
 from tools.ledger.verify import Asked, verify
 from tools.ledger.writing import CannotWriteError
@@ -85,6 +85,36 @@ def test_the_export_of_a_database_is_what_its_newest_checkpoint_signed_under_eve
     assert {
         "checkpoint", "tile/entries/000", "tile/entries/001.p/34", "tile/0/000", "tile/0/001.p/34", "tile/1/000.p/1", "states/SHA256SUMS",
     } == {name for name in files_below(tmp_path / "out") if not name.startswith("states/") or name.endswith("SUMS")}  # fmt: skip
+
+
+@pytest.mark.real
+def test_earlier_checkpoints_are_shown_by_their_size_and_the_last_of_each_day_of_the_line(database, tmp_path):
+    entries = [entry_of(KEY.key.name, row) for row in rows_of(database)]
+    with psycopg.connect(database, autocommit=True) as db:
+        db.execute("ALTER TABLE checkpoint DISABLE TRIGGER USER")
+        db.execute("DELETE FROM checkpoint")
+        for size, at in (
+            (10, "2026-11-22T16:59Z"),
+            (20, "2026-11-22T17:01Z"),
+            (30, "2026-11-23T16:00Z"),
+            (290, "2026-11-24T01:00Z"),
+        ):
+            note = signed_head(KEY, entries[:size]).decode()
+            db.execute("INSERT INTO checkpoint (size, note, signed_at) VALUES (%s, %s, %s)", (size, note, at))
+        for name, archive, shown in (
+            ("none", Archive(), set()),
+            ("one", Archive([20]), {"20"}),
+            ("daily", Archive(daily=True), {"10", "30"}),
+            ("both", Archive([20], daily=True), {"10", "20", "30"}),
+        ):
+            export_database(db, tmp_path / name, archive=archive)
+            assert shown == {path.name for path in (tmp_path / name / "checkpoints").glob("*")}
+            assert verify(tmp_path / name, Asked(POLICY)).clean
+        with pytest.raises(CannotWriteError, match="no checkpoint of 11 entries was signed"):
+            export_database(db, tmp_path / "never", archive=Archive([20, 11]))
+    (tmp_path / "one/checkpoints/20").write_bytes(signed_head(KEY, entries[1:21]))
+    assert {"fork"} == verify(tmp_path / "one", Asked(POLICY)).codes
+    assert ["both", "daily", "none", "one"] == sorted(path.name for path in tmp_path.iterdir())
 
 
 TOLD: History = history(until=datetime(2026, 11, 23, tzinfo=UTC), rows={"cases": 300})

@@ -26,10 +26,10 @@ class WrongCallError(Exception):
     """What was asked cannot be answered: a file of the reader's own is missing or cannot be understood."""
 
 
-def policy_of(path: Path) -> Policy:
-    """Raises WrongCallError: without a trust root there is nothing to verify against."""
+def policy_of(*paths: Path) -> Policy:
+    """Files, and folders of files, one an epoch. Raises WrongCallError: without a trust root there is nothing to verify against."""
     try:
-        return Policy.read(path.read_bytes())
+        return Policy.at(*paths)
     except OSError as problem:
         raise WrongCallError(f"the policy cannot be read ({type(problem).__name__})") from None
     except LedgerError as problem:
@@ -113,7 +113,7 @@ def _checkpoint(raw: bytes, asked: Asked) -> Report:
 def _claimed(raw: bytes, asked: Asked) -> str:
     """The log that a note says it is of, if the policy knows it."""
     origin = raw.partition(b"\n")[0].decode("latin-1")
-    return origin if origin in asked.policy.logs else ""
+    return origin if origin in asked.policy.origins else ""
 
 
 def _against_held(ours: Held, asked: Asked, *, receipt: bool) -> Finding | None:

@@ -15,7 +15,7 @@ from tools.ledger.hands import Hands
 from tools.ledger.layout import Claims, claims_of, sums_are_those_of
 from tools.ledger.verify_entries import see
 from tools.ledger.verify_log import CHECKPOINT, NOTES, LogCheck
-from tools.ledger.verify_states import STATES, Shown, judge
+from tools.ledger.verify_states import LARGEST, STATES, Shown, adopted_in, judge
 
 AHEAD = timedelta(minutes=5)
 """By how much a stamp may be later than the reader's own clock."""
@@ -72,14 +72,16 @@ class BundleCheck:
         self._judge_states(claims)
         for log in self.logs.values():
             self._check_age(log)
+        adopted: list[str] = []
         self.report.lines = [log.line() for log in self.logs.values()]
         if self.report.clean:  # where entries are altered, their states are strangers too, which says nothing new
             self._check_no_other_states()
+            adopted = [self._adopted(log.origin, log.check) for log in self.logs.values() if log.check]
         absent = Finding(Step.NOTE, 0, "missing", "the policy lists this log, and the bundle does not show it")
         self.report.lines += [Line(origin, absent) for origin in claims.absent]
         if self.findings:
             self.report.lines.append(Line("", min(self.findings)))
-        self.report.remarks += claims.remarks
+        self.report.remarks += claims.remarks + list(filter(None, adopted))
         if any(head.origin not in claims.origins.values() for head, _ in self.asked.held):
             self.report.remarks.append("a held head is of a log that is not here: it was compared with nothing")
         self.report.read += sum(log.check.read for log in self.logs.values() if log.check)
@@ -148,6 +150,16 @@ class BundleCheck:
         if any(stream not in check.versions for stream in streams or ()):
             log.findings.append(Finding(Step.STATES, 0, "missing", "a stream that is claimed to be complete has no entry"))
 
+    def _adopted(self, origin: str, check: LogCheck) -> str:
+        """Whether the policy that the log says it is judged by is one of the reader's own. It may well be another file of the same
+        keys, so this is no finding; but whoever has changed keys in silence is met here."""
+        place = self.files.states.get(check.digest(check.adopted)) if check.adopted else None
+        said = adopted_in(place.read(LARGEST)) if place else None
+        if not said or said[1] in {policy.digest for policy in self.asked.policy.epochs}:
+            return ""
+        epoch, digest = said
+        return f"{origin} says in entry {check.adopted} that it is judged by epoch {epoch}, SHA-256 {digest}: no policy of yours"
+
     def _check_case(self, claims: Claims) -> None:
         if not self.asked.case:
             return
@@ -174,7 +186,7 @@ class BundleCheck:
     def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
         """An instant is causally closed: what is shown was caused by what is at least covered."""
         own, at = of
-        known = {log_of(origin) for origin in self.asked.policy.logs}
+        known = {log_of(origin) for origin in self.asked.policy.origins}
         if log == own:
             closed = position < at
         elif log in claims.sizes:

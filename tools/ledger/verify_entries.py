@@ -12,6 +12,9 @@ from tools.ledger.findings import Finding, Step
 BUNDLES = 32
 """Bundles of one run: long enough to be worth a message between processes, short enough to hold."""
 
+ADOPTED = ".PolicyAdopted"
+"""How the type ends of the fact that says by which policy a log is judged from there on."""
+
 
 class Bundle(NamedTuple):
     """place: of its entries; tile: of the hashes that should be theirs, if there is one; whole: whether only its root is wanted."""
@@ -42,7 +45,8 @@ class Versions(NamedTuple):
 class Seen(NamedTuple):
     """hashes: for each bundle its root, or its leaves; digests: 32 bytes for each entry; stamps: the first and the last.
 
-    ended: whether every bundle could be read; wanted: positions of the streams that were asked for.
+    ended: whether every bundle could be read; wanted: positions of the streams that were asked for; adopted: positions at which the
+    log says by which policy it is judged.
     """
 
     hashes: list[list[bytes]]
@@ -50,6 +54,7 @@ class Seen(NamedTuple):
     stamps: tuple[str, str]
     streams: dict[str, Versions]
     wanted: list[int]
+    adopted: list[int]
     findings: list[Finding]
     read: int
     ended: bool
@@ -69,15 +74,24 @@ def see(run: Run) -> Seen:
             reading.findings.append(Finding(Step.FILES, 0, "malformed", f"a file cannot be read ({type(problem).__name__})"))
             break
         hashes.append([perfect(leaves)] if bundle.whole else leaves)
-    stamps = (reading.first_stamp, reading.stamp)
-    ended = len(hashes) == len(run.bundles)
-    return Seen(hashes, b"".join(reading.digests), stamps, reading.streams, reading.wanted, reading.findings, reading.read, ended)
+    return Seen(
+        hashes,
+        b"".join(reading.digests),
+        (reading.first_stamp, reading.stamp),
+        reading.streams,
+        reading.wanted,
+        reading.adopted,
+        reading.findings,
+        reading.read,
+        ended=len(hashes) == len(run.bundles),
+    )
 
 
 class _Reading:
     def __init__(self, origin: str, follow: frozenset[str]) -> None:
         self.origin, self.follow, self.first_stamp, self.stamp, self.read = origin, follow, "", "", 0
         self.wanted: list[int] = []
+        self.adopted: list[int] = []
         self.digests: list[bytes] = []
         self.streams: dict[str, Versions] = {}
         self.findings: list[Finding] = []
@@ -117,6 +131,8 @@ class _Reading:
         self.stamp = entry.recorded_at
         if entry.stream in self.follow:
             self.wanted.append(position)
+        if entry.type.endswith(ADOPTED):
+            self.adopted.append(position)
         known = self.streams.get(entry.stream)
         if known and entry.version != known.last + 1:
             self.wrong(Step.VERSIONS, position, "versions", f"version {entry.version} of a stream follows its version {known.last}")

@@ -17,7 +17,10 @@ CHECKPOINT = "checkpoint"
 
 
 class LogCheck:
-    """Reads the log once, bundle after bundle. `findings`: what is wrong; the rest: what the checks across logs need of it."""
+    """Reads the log once, bundle after bundle. `findings`: what is wrong; the rest: what the checks across logs need of it.
+
+    adopted: where the log says last by which policy it is judged, 0 where it does not.
+    """
 
     def __init__(self, files: Files, checkpoint: Checkpoint, held: list[Held], streams: frozenset[str] = frozenset()) -> None:
         """streams: those of which `wanted` shall hold the positions."""
@@ -25,6 +28,7 @@ class LogCheck:
         self.findings: list[Finding] = []
         self.digests = bytearray()  # 32 bytes an entry: the SHA-256 of its state
         self.wanted: list[int] = []
+        self.adopted = 0
         self.versions: dict[str, int] = {}
         self.newest, self.read = "", 0
         self._frontier = Frontier()
@@ -110,6 +114,7 @@ class LogCheck:
         self.newest = seen.stamps[1] or self.newest
         self.digests += seen.digests
         self.wanted += seen.wanted
+        self.adopted = max(seen.adopted, default=self.adopted)
         self.read += seen.read
 
     # -- the tree --------------------------------------------------------------------------------------------------------------

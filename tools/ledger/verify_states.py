@@ -12,6 +12,7 @@ LARGEST = 4 * 1024 * 1024
 """Bytes of a state that is looked at. A command's body has at most 1,000,000; it may double when sealed."""
 STATES = 2_000
 """States of one run."""
+_SHA256 = re.compile("[0-9a-f]{64}")
 _CAUSE = re.compile(r"([a-z]{1,40}):([1-9][0-9]{0,18})")
 
 
@@ -44,6 +45,15 @@ def judge(states: list[Shown]) -> Judged:
         except OSError as problem:
             wrong.append((digest, "state", f"a state cannot be read ({type(problem).__name__})"))
     return Judged(wrong, causes, sum(place.size for _, place in states))
+
+
+def adopted_in(raw: bytes) -> tuple[int, str] | None:
+    """Epoch and SHA-256 of the policy that a log adopted, as the state of that fact says; None where it does not."""
+    try:
+        fact = json.loads(raw)["fact"]
+        return (int(fact["epoch"]), fact["sha256"]) if _SHA256.fullmatch(fact["sha256"]) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _of_one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -40,6 +40,11 @@ class LogWriter:
         if len(self._entries) == FULL:
             self._write_bundle()
         self._add(0, hash_)
+
+    def archive(self, notes: Mapping[int, bytes]) -> None:
+        """Earlier checkpoints, each under its size."""
+        for size, note in notes.items():
+            write(self.folder / "checkpoints" / str(size), note)
 
     def finish(self, note: bytes) -> Checkpoint:
         """Writes what is partial, and at last the checkpoint. Raises CannotWriteError if it is not of exactly these entries."""
@@ -105,10 +110,15 @@ def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def new_folder(path: Path) -> Path:
-    """Raises CannotWriteError unless nothing lies there: two exports in one folder would be neither."""
+def refuse_taken(path: Path) -> None:
+    """Raises CannotWriteError unless nothing lies there, or an empty folder: two exports in one folder would be neither."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise CannotWriteError(f"{path} is not an empty folder")
+
+
+def new_folder(path: Path) -> Path:
+    """The folder, made if it is not there. Raises CannotWriteError as `refuse_taken`."""
+    refuse_taken(path)
     path.mkdir(parents=True, exist_ok=True)
     return path
 

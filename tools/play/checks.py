@@ -14,8 +14,8 @@ from tools.play.ears import Heard, by_stream
 
 Told = Mapping[str, list[Heard]]
 Check = Callable[[Told], Iterator[str]]
-BEGINNINGS = ("rest", "clock", "calendar", "link", "origin", "build", "zalo", "email")
-"""Kinds of cause that need no other fact: a person's command, a clock, a link, a delivery, the birth of a log."""
+BEGINNINGS = ("rest", "clock", "calendar", "link", "origin", "policy", "build", "zalo", "email")
+"""Kinds of cause that need no other fact: a person's command, a clock, a link, a delivery, what a log says of itself."""
 
 
 def nothing_is_missing(told: Told) -> Iterator[str]:

@@ -32,7 +32,7 @@ Db = psycopg.Connection[tuple[Any, ...]]
 BATCH, SAY_EVERY = 1000, 100_000
 _OWN: LiteralString = """
     SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event
-    WHERE position > %s ORDER BY position LIMIT %s"""
+    WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"""
 _COPY: LiteralString = "COPY event (originator_id, originator_version, topic, state, position, recorded_at) FROM STDIN"
 _SAY: LiteralString = """
     SELECT first FROM append(ARRAY[%s]::uuid[], ARRAY['']::bytea[], ARRAY[1], NULL, %s::interval,
@@ -47,7 +47,7 @@ class Forked(Exception):
 class Recovery:
     """What is known of one log and its topic, and what was brought back.
 
-    head: last position that the database had. tree: over all rows. missing: rows that only the topic had.
+    head: last position that the database had. tree: over all rows. missing: how many rows only the topic had.
     """
 
     log: str
@@ -55,7 +55,7 @@ class Recovery:
     notes: dict[bytes, Checkpoint]
     head: int
     tree: Frontier = field(default_factory=Frontier)
-    missing: list[Row] = field(default_factory=list)
+    missing: int = 0
 
     def add(self, row: Row) -> None:
         """One row more of the log as it was. Raises Forked where a checkpoint says otherwise."""
@@ -95,8 +95,7 @@ def recover(stack: Running, log: str, say: Say) -> Recovery:
         if newest:
             say(f"the checkpoint of {newest[1].size} entries agrees")
         if found.missing:
-            _bring_back(db, found.missing)
-            say(f"brought back {found.missing[0].position} to {found.missing[-1].position}")
+            say(f"brought back {head + 1} to {head + found.missing}")
         db.execute("SELECT open_log()")
         if found.missing:
             _tell(db, found, newest[0].decode() if newest else None, Time(Path(stack.state["clock_file"])))
@@ -106,7 +105,7 @@ def recover(stack: Running, log: str, say: Say) -> Recovery:
 def _signed(stack: Running, log: str) -> tuple[str, dict[bytes, Checkpoint]]:
     """Origin of the log, and every newest checkpoint of it: in the file, the table and the topic."""
     try:
-        policy = Policy.read(Path(stack.state["policy"]).read_bytes())
+        policy = Policy.at(Path(stack.state["policy"]))
         origin = next(origin for origin in policy.logs if log_of(origin) == log)
     except (OSError, LedgerError, StopIteration):
         raise CannotAsk(f"{stack.state['policy']} is no policy that lists the log {log}") from None
@@ -131,8 +130,8 @@ def _alone(db: Db, log: str) -> None:
 
 
 async def _walk(stack: Running, db: Db, found: Recovery, say: Say) -> None:
-    """Every position in order, from the topic and, as far as it has them, from the database."""
-    own = _own(db)
+    """Every position in order, from the topic and, as far as it has them, from the database; the others are brought back."""
+    own, back = _own(db, found.head), _BringingBack(db)
     async with aclosing(rows_of(stack, found.log)) as records:
         async for row in _in_order(records, found.log):
             if row.position <= found.head:
@@ -144,10 +143,12 @@ async def _walk(stack: Running, db: Db, found: Recovery, say: Say) -> None:
                         " somebody appended to the restored log, or rewrote one of the two"
                     )
             else:
-                found.missing.append(row)
+                back.add(row)
+                found.missing += 1
             found.add(row)
             if not found.tree.size % SAY_EVERY:
                 say(f"compared to {found.tree.size}")
+    back.flush()
     for row in own:  # not told yet
         found.add(row)
     if found.tree.size < found.head:
@@ -166,9 +167,9 @@ async def _in_order(rows: AsyncIterator[Row], log: str) -> AsyncIterator[Row]:
         raise CannotAsk(f"the topic of {log} lacks {position + 1}, though it tells {beyond}. Nothing was changed")
 
 
-def _own(db: Db) -> Iterator[Row]:
+def _own(db: Db, head: int) -> Iterator[Row]:
     position = 0
-    while rows := db.execute(_OWN, (position, BATCH)).fetchall():
+    while rows := db.execute(_OWN, (position, head, BATCH)).fetchall():
         for each in rows:
             row = Row(*each)
             if row.position != position + 1:
@@ -181,14 +182,33 @@ def _difference(here: Row, told: Row) -> str:
     return next(name for name in Row._fields if getattr(here, name) != getattr(told, name))
 
 
-def _bring_back(db: Db, rows: Sequence[Row]) -> None:
-    """The rows, the commands that wrote them, and the head."""
-    with db.cursor() as cursor:
-        with cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row(row)
-        cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(rows)))
-    db.execute("UPDATE head SET position = %s, recorded_at = %s", (rows[-1].position, rows[-1].recorded_at))
+@dataclass
+class _BringingBack:
+    """Puts the rows in place, the commands that wrote them, and the head; holds about a batch of them."""
+
+    db: Db
+    rows: list[Row] = field(default_factory=list)
+    command: str | None = None
+
+    def add(self, row: Row) -> None:
+        """The next one. A command is put in place as a whole."""
+        command = json.loads(row.state)["meta"].get("command")
+        if len(self.rows) >= BATCH and command != self.command:
+            self.flush()
+        self.rows.append(row)
+        self.command = command
+
+    def flush(self) -> None:
+        """What is held."""
+        if not self.rows:
+            return
+        with self.db.cursor() as cursor:
+            with cursor.copy(_COPY) as copy:
+                for row in self.rows:
+                    copy.write_row(row)
+            cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(self.rows)))
+        self.db.execute("UPDATE head SET position = %s, recorded_at = %s", (self.rows[-1].position, self.rows[-1].recorded_at))
+        self.rows.clear()
 
 
 def _commands(rows: Sequence[Row]) -> Iterator[tuple[UUID, int, int, bytes]]:
@@ -201,7 +221,7 @@ def _commands(rows: Sequence[Row]) -> Iterator[tuple[UUID, int, int, bytes]]:
 
 def _tell(db: Db, found: Recovery, note: str | None, time: Time) -> None:
     """The log says what happened to it, as its next entry."""
-    first, last = found.missing[0].position, found.missing[-1].position
+    first, last = found.head + 1, found.head + found.missing
     kind = resolve_topic(f"{found.log}.LogRecovered")
     stream, cause = system_stream(found.origin), f"recover:{first}-{last}"
     command = command_id(stream, cause, "LogRecovered")

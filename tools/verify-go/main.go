@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"hotline111.example/verify-go/verify"
@@ -26,7 +28,7 @@ const (
 	wrongCall
 )
 
-const usage = "verify-go --policy FILE [--held FILE]... [--case UUID] [--max-age DURATION] [--expect ORIGIN]... [--state FILE]\n" +
+const usage = "verify-go --policy FILE... [--held FILE]... [--case UUID] [--max-age DURATION] [--expect ORIGIN]... [--state FILE]\n" +
 	"          [--now TIME] [--json] [--quiet] PATH\n\n" +
 	"PATH is an audit bundle (folder or tar), the export of a log, a receipt or a checkpoint.\n\n"
 
@@ -34,10 +36,10 @@ const usage = "verify-go --policy FILE [--held FILE]... [--case UUID] [--max-age
 const maxHeld = 16 << 20
 
 type call struct {
-	path, policy, state, now string
-	held                     []string
-	json, quiet              bool
-	options                  verify.Options
+	path, state, now string
+	policy, held     []string
+	json, quiet      bool
+	options          verify.Options
 }
 
 func main() {
@@ -83,7 +85,10 @@ func parse(args []string, log io.Writer) (*call, error) {
 		fmt.Fprint(log, usage)
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&c.policy, "policy", "", "your own tlog-policy `file`; the one in a bundle is not looked at")
+	flags.Func("policy", "your own tlog-policy `file`, or a folder of such files, one an epoch; may be repeated", func(path string) error {
+		c.policy = append(c.policy, path)
+		return nil
+	})
 	flags.Func("held", "a `file` with a checkpoint or receipt that you hold; may be repeated", func(file string) error {
 		c.held = append(c.held, file)
 		return nil
@@ -108,7 +113,7 @@ func parse(args []string, log io.Writer) (*call, error) {
 		}
 		paths, args = append(paths, flags.Arg(0)), flags.Args()[1:]
 	}
-	if len(paths) != 1 || c.policy == "" {
+	if len(paths) != 1 || len(c.policy) == 0 {
 		flags.Usage()
 		return nil, errors.New("one PATH and a --policy of your own are needed")
 	}
@@ -118,12 +123,12 @@ func parse(args []string, log io.Writer) (*call, error) {
 
 // read the files and values of the call: they are the reader's own, so what is wrong with them makes the call wrong.
 func (c *call) read() error {
-	raw, err := readFile(c.policy, verify.MaxPolicy)
+	policies, err := readPolicies(c.policy)
 	if err != nil {
 		return err
 	}
-	if c.options.Policy, err = verify.ParsePolicy(raw); err != nil {
-		return fmt.Errorf("policy %s: %w", c.policy, err)
+	if c.options.Policy, err = verify.ParsePolicies(policies...); err != nil {
+		return err
 	}
 	if err := c.options.Validate(); err != nil {
 		return err
@@ -137,6 +142,29 @@ func (c *call) read() error {
 		c.options.Now, err = time.Parse(time.RFC3339Nano, c.now)
 	}
 	return err
+}
+
+// readPolicies reads files, and the files of folders but for hidden ones.
+func readPolicies(paths []string) (policies [][]byte, err error) {
+	for _, path := range paths {
+		names := []string{path}
+		if entries, err := os.ReadDir(path); err == nil {
+			names = nil
+			for _, entry := range entries {
+				if !strings.HasPrefix(entry.Name(), ".") {
+					names = append(names, filepath.Join(path, entry.Name()))
+				}
+			}
+		}
+		for _, name := range names {
+			raw, err := readFile(name, verify.MaxPolicy)
+			if err != nil {
+				return nil, err
+			}
+			policies = append(policies, raw)
+		}
+	}
+	return policies, nil
 }
 
 func readFile(name string, limit int64) ([]byte, error) {

@@ -25,6 +25,7 @@ from chassis.ledger.tree import root
 from chassis.log import Row
 from chassis.service import Loop
 from chassis.settings import Settings
+from chassis.signer import policy_at
 from chassis.timing import Time
 from chassis.view_rows import rows_in
 from services.projections.audit.trees import Edge, Hash, edge_of, grow, over, size_of
@@ -162,10 +163,7 @@ def policy_in(file: Path | None) -> Policy:
     """Raises SystemExit that says what is missing or wrong."""
     if file is None:
         raise SystemExit("checkpoints are judged by a policy: set H111_LEDGER_POLICY_FILE")
-    try:
-        return Policy.read(file.read_bytes())
-    except (OSError, LedgerError) as problem:
-        raise SystemExit(f"H111_LEDGER_POLICY_FILE: {problem}") from None
+    return policy_at(file)
 
 
 def _of(follow: Callable[[str, Callable[[], None]], Awaitable[None]], log: str) -> Loop:

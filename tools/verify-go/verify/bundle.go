@@ -68,6 +68,7 @@ func (c *check) one(files *catalog) {
 		l.note(l.showsCase(c.Case))
 	}
 	c.Lines = append(c.Lines, l.line())
+	l.remarkAdoption()
 	c.rest(files, l.named)
 }
 
@@ -99,6 +100,7 @@ func (c *check) many(files *catalog) {
 			l.note(l.showsCase(c.Case))
 		}
 		c.Lines = append(c.Lines, l.line())
+		l.remarkAdoption()
 	}
 	for _, origin := range c.expected() {
 		if _, ok := told.at[shortName(origin)]; !ok {

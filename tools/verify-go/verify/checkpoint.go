@@ -64,9 +64,9 @@ func parseHash(text string) (hash tlog.Hash, err error) {
 	return tlog.Hash(raw), nil
 }
 
-// open a checkpoint: signed by the key of its own origin, every line of a known key right, no line twice; cosigned if asked for.
+// openAlone opens a checkpoint by this one epoch: signed by the key of its own origin, every line of a known key right, no line twice; cosigned if asked for.
 // With a finding, of the checkpoint only the origin is told, if it claims one of the policy.
-func (p *Policy) open(raw []byte, cosigned bool) (Checkpoint, *Finding) {
+func (p *Policy) openAlone(raw []byte, cosigned bool) (Checkpoint, *Finding) {
 	claimed, _, _ := strings.Cut(string(raw[:min(len(raw), 1024)]), "\n")
 	if !p.origins[claimed] {
 		claimed = ""
@@ -78,6 +78,9 @@ func (p *Policy) open(raw []byte, cosigned bool) (Checkpoint, *Finding) {
 	head, err := parseCheckpoint(text)
 	if err != nil {
 		return Checkpoint{Origin: claimed}, found(stepNote, BadNote, 0, "not a checkpoint: %v", err)
+	}
+	if !p.covers(head) {
+		return Checkpoint{Origin: claimed}, found(stepNote, Signature, 0, "a checkpoint of size %d signed by a key that is not of its epoch", head.Size)
 	}
 	if p.quorum != nil {
 		head.Seen, err = p.reached(lines)

@@ -27,6 +27,7 @@ type row struct {
 	stream  uuid
 	version int64
 	state   int32 // its number, -1 where it is not shown
+	adopts  bool
 }
 
 // inOrder reads all bundles on every core and gives them to take one after the other. It stops when take says so.
@@ -143,7 +144,7 @@ func (l *logCheck) row(b *block, record []byte, position int64) {
 	} else if problem := l.verdicts[number]; problem != sound {
 		b.first = earliest(b.first, problem.finding(position))
 	}
-	b.rows = append(b.rows, row{e.stream, e.version, int32(number)})
+	b.rows = append(b.rows, row{e.stream, e.version, int32(number), e.adopts})
 }
 
 // tileZero compares the tile of the leaves, where there is one.

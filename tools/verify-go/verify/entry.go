@@ -22,6 +22,7 @@ type entry struct {
 	version int64
 	state   digest
 	at      stamp // sorts as text
+	adopts  bool  // it says by which policy the log is judged
 }
 
 // parseEntry reads the eight lines of format v1 and holds origin and position against what they must be. before, the stamp of the
@@ -61,6 +62,7 @@ func parseEntry(raw []byte, origin string, position int64, before stamp) (e entr
 	if !isType(lines[6]) {
 		return e, fmt.Errorf("type %s", shown(string(lines[6])))
 	}
+	e.adopts = bytes.HasSuffix(lines[6], []byte(".PolicyAdopted"))
 	if !lowerHex(lines[7], e.state[:]) {
 		return e, errors.New("the hash of the state is not 64 lower-case hexadecimal digits")
 	}

@@ -27,6 +27,7 @@ type logCheck struct {
 	versions map[uuid]int64
 	newest   stamp
 	differs  int64
+	adopted  adoption
 }
 
 func (l *logCheck) note(problem *Finding) { l.first = earliest(l.first, problem) }
@@ -157,6 +158,9 @@ func (l *logCheck) order(start int64, b *block) {
 		l.versions[r.stream] = r.version
 		if r.state >= 0 {
 			l.named[r.state] = true
+		}
+		if r.adopts {
+			l.adopted = adoption{start + int64(i) + 1, r.state}
 		}
 	}
 }

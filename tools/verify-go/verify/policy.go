@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,7 +17,13 @@ const MaxPolicy = 1 << 20
 
 // Policy is what the reader trusts: a tlog-policy, of which each log line counts for its own origin only.
 type Policy struct {
-	Remarks []string // what was read and is not used
+	Remarks []string          // what was read and is not used
+	epoch   int64             // 0 where the file does not say
+	after   map[string]int64  // by origin: the size behind which it counts
+	until   map[string]int64  // by origin: the size up to which it counts
+	earlier []*Policy         // of the epochs before, the newest first
+	public  map[string]string // the origin of each public key
+	digest  string            // SHA-256 of the file, in hexadecimal
 	keys    []note.Verifier
 	origins map[string]bool
 	witness map[string]*member // by the name within the policy; groups, too
@@ -54,7 +61,8 @@ func ParsePolicy(raw []byte) (*Policy, error) {
 	if len(raw) > MaxPolicy {
 		return nil, fmt.Errorf("longer than %d bytes", MaxPolicy)
 	}
-	p := &Policy{origins: map[string]bool{}, witness: map[string]*member{}, signers: map[signer]*member{}}
+	p := &Policy{origins: map[string]bool{}, witness: map[string]*member{}, signers: map[signer]*member{},
+		after: map[string]int64{}, public: map[string]string{}, digest: fmt.Sprintf("%x", sha256.Sum256(raw))}
 	listed := map[string]bool{}
 	quorums := 0
 	for i, line := range strings.Split(string(raw), "\n") {
@@ -62,18 +70,20 @@ func ParsePolicy(raw []byte) (*Policy, error) {
 			return nil, fmt.Errorf("line %d: a control character", i+1)
 		}
 		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
-		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		if len(words) == 0 {
 			continue
 		}
 		var err error
-		switch words[0] {
-		case "log":
+		switch {
+		case strings.HasPrefix(words[0], "#"):
+			err = p.comment(words)
+		case words[0] == "log":
 			err = p.log(words[1:], listed)
-		case "witness":
+		case words[0] == "witness":
 			err = p.addWitness(words[1:], listed)
-		case "group":
+		case words[0] == "group":
 			err = p.group(words[1:])
-		case "quorum":
+		case words[0] == "quorum":
 			quorums++
 			err = p.setQuorum(words[1:])
 		default:
@@ -86,10 +96,10 @@ func ParsePolicy(raw []byte) (*Policy, error) {
 	if quorums != 1 {
 		return nil, fmt.Errorf("%d quorum lines; it must be one", quorums)
 	}
-	return p, nil
+	return p, p.begins()
 }
 
-// Origins lists the logs that the policy trusts, sorted.
+// Origins lists the logs that the policy trusts in its newest epoch, sorted.
 func (p *Policy) Origins() []string { return slices.Sorted(maps.Keys(p.origins)) }
 
 // once refuses a public key that is listed before: a log's key as a witness, or one key under two names, would sign for two.
@@ -118,6 +128,7 @@ func (p *Policy) log(words []string, listed map[string]bool) error {
 		return err
 	}
 	p.origins[key.name] = true
+	p.public[key.public] = key.name
 	p.keys = append(p.keys, verifier)
 	p.signers[signer{key.name, key.id}] = nil
 	return once(key, listed)

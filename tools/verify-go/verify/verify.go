@@ -181,7 +181,7 @@ func (o Options) Validate() error {
 		}
 	}
 	for _, origin := range o.Expect {
-		if !slices.Contains(o.Policy.Origins(), origin) {
+		if !o.Policy.knows(origin) {
 			return fmt.Errorf("%w: the policy does not list %s", ErrCall, shown(origin))
 		}
 	}
