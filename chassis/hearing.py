@@ -346,7 +346,7 @@ async def _saved_in(db: AsyncConnection[Any], source: str) -> int:
 
 async def _patiently(source: str, what: Callable[[], Awaitable[None]]) -> None:
     """Do it; what is transient is waited out in place, however long it takes."""
-    for pause in pauses(longest=10):
+    for pause in pauses(longest=2):
         try:
             await what()
         except TRANSIENT as problem:

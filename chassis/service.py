@@ -42,6 +42,7 @@ from contracts.rules import Rules, rules_named
 log_ = structlog.get_logger("hotline.service")
 Loop = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs until cancelled; calls its argument whenever it works."""
+LONGEST = 2.0  # seconds between two tries of a loop that is down: what an outage still costs after its end
 OPTIONS = "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
 
 
@@ -163,13 +164,13 @@ class Service:
         up()
 
     async def _keep(self, name: str, loop: Loop) -> None:
-        waits = pauses(longest=5)
+        waits = pauses(LONGEST)
 
         def works() -> None:
             nonlocal waits
             if name in self.down:
                 self.down.discard(name)
-                waits = pauses(longest=5)
+                waits = pauses(LONGEST)
 
         while True:
             try:

@@ -1,7 +1,7 @@
 """The monitor's trees and what is served of them, over the real database; topics and signers are played by the test."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -61,7 +61,7 @@ def signed(size, state=b"{}", key=KEY):
 @pytest.fixture
 async def monitor(worker, postgres):
     with psycopg.connect(postgres.uri("projections"), autocommit=True) as db:
-        db.execute("ALTER TABLE audit_hash DISABLE TRIGGER USER; TRUNCATE audit_tree, audit_hash, audit_note")
+        db.execute("ALTER TABLE audit_hash DISABLE TRIGGER USER; TRUNCATE audit_tree, audit_hash, audit_note, audit_read")
         db.execute("ALTER TABLE audit_hash ENABLE TRIGGER USER")
     return Monitor(worker.pool, worker.settings, worker.time)
 
@@ -72,11 +72,19 @@ def hears(monitor):
 
     async def hear(size, *notes, first=1):
         await monitor.take("cases", [row(position) for position in range(first, size + 1)])
-        for note in notes:
-            await monitor.keep(POLICY, note)
+        if notes:
+            await monitor.keep(POLICY, notes)
         await monitor.compare("cases")
 
     return hear
+
+
+async def test_a_monitor_that_starts_anew_reads_on_behind_what_it_judged_and_judges_it_anew_under_another_policy(monitor):
+    stranger = SigningKey.of_seed(ORIGIN, bytes(32))
+    await monitor.keep(POLICY, [replace(signed(1), offset=6), replace(signed(2, key=stranger), offset=7)])
+    assert 8 == await monitor.read_to(POLICY)
+    both = Policy.read(f"log {KEY.verifier}\nlog {stranger.verifier}\nquorum none\n".encode())
+    assert 0 == await monitor.read_to(both)
 
 
 @pytest.fixture

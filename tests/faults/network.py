@@ -12,7 +12,7 @@ import httpx2
 import psutil
 
 from deploy.local.stack import ROLES, SERVICES
-from tests.faults.chaos import Chaos, fault
+from tests.faults.chaos import REST, Chaos, fault
 from tests.faults.desks import Desks
 from tests.faults.kills import is_ready
 from tests.faults.proxy import Proxy, Weather
@@ -61,8 +61,8 @@ def bad_database(chaos: Chaos) -> None:
 def _detour(chaos: Chaos, weather: Weather) -> Iterator[Proxy]:
     """Every process of the services reaches PostgreSQL by way of a proxy, and directly again afterwards."""
     with Proxy(chaos.stack.postgres.port, weather, seed=chaos.random.randrange(2**32)) as proxy:
-        _through(chaos, proxy.port)
         try:
+            _through(chaos, proxy.port)
             yield proxy
         finally:
             proxy.weather.lose, proxy.weather.silent = 0.0, False
@@ -79,7 +79,7 @@ def _through(chaos: Chaos, port: int) -> None:
         process.stop()
         process.start()
     with httpx2.Client(timeout=2) as http:
-        eventually(lambda: all(is_ready(http, chaos.stack, name) for name in processes), 120, every=0.2)
+        eventually(lambda: all(is_ready(http, chaos.stack, name) for name in processes), REST, every=0.2)
 
 
 @fault(

@@ -5,7 +5,7 @@ It shares neither rows nor memory with those who sign, so a signer that signed s
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import LiteralString
@@ -41,6 +41,10 @@ _OPEN: LiteralString = """
     SELECT n.size, n.root FROM audit_note n JOIN audit_tree t USING (log)
     WHERE n.log = %s AND n.agrees IS NULL AND n.size <= t.size ORDER BY n.size DESC LIMIT 100"""
 _SETTLED: LiteralString = "UPDATE audit_note SET agrees = %s WHERE log = %s AND size = %s AND root = %s AND agrees IS NULL"
+_READ: LiteralString = "SELECT next_offset FROM audit_read WHERE policy = %s"
+_READ_TO: LiteralString = (
+    "INSERT INTO audit_read VALUES (%s, %s) ON CONFLICT (policy) DO UPDATE SET next_offset = excluded.next_offset"
+)
 _KEEP: LiteralString = "INSERT INTO audit_note (log, size, root, note) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 
 
@@ -115,28 +119,40 @@ class Monitor:
         policy, topic = policy_in(self.settings.ledger_policy_file), checkpoints.TOPIC
         async with consuming(self.settings.kafka, auto_offset_reset="earliest", request_timeout_ms=PATIENCE) as consumer:
             consumer.assign([topic])
-            await consumer.seek_to_beginning(topic)
+            begin, end = await consumer.beginning_offsets([topic]), await consumer.end_offsets([topic])
+            read = await self.read_to(policy)
+            consumer.seek(topic, read if begin[topic] <= read <= end[topic] else begin[topic])  # else it is another topic
             looked = 0.0
             while True:
-                for record in (await consumer.getmany(topic, timeout_ms=100)).get(topic, []):
-                    await self.keep(policy, record)
+                if records := (await consumer.getmany(topic, timeout_ms=100)).get(topic, []):
+                    await self.keep(policy, records)
                 if time.monotonic() - looked > AT_END:
                     looked = time.monotonic()
                     await consumer.end_offsets([topic])
                     up()
 
-    async def keep(self, policy: Policy, record: ConsumerRecord[bytes, bytes]) -> None:
-        """Keep one note. Raises only what is transient."""
+    async def read_to(self, policy: Policy) -> int:
+        """The offset behind the last record that was judged by this policy; 0 for a new one."""
+        async with self.pool.connection() as db:
+            row = await (await db.execute(_READ, (_name(policy),))).fetchone()
+        return row[0] if row else 0
+
+    async def keep(self, policy: Policy, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        """Keep the notes among these records, and how far was read, in one transaction. Raises only what is transient."""
+        accepted = [row for record in records for row in self._accepted(policy, record)]
+        async with self.pool.connection() as db, db.transaction(), db.cursor() as cursor:
+            await cursor.executemany(_KEEP, accepted)
+            await cursor.execute(_READ_TO, (_name(policy), records[-1].offset + 1))
+
+    def _accepted(self, policy: Policy, record: ConsumerRecord[bytes, bytes]) -> Iterator[tuple[str, int, bytes, str]]:
         log = (record.key or b"").decode("ascii", "replace")
         if log not in LOGS or not record.value:
             return
         try:
-            checkpoint = policy.opened(record.value, self.settings.origin(log)).checkpoint
+            note = policy.opened(record.value, self.settings.origin(log)).checkpoint
+            yield log, note.size, note.root, record.value.decode()
         except LedgerError as problem:
             log_.warning("a checkpoint that the policy does not accept", source=log, offset=record.offset, because=problem.reason)
-            return
-        async with self.pool.connection() as db:
-            await db.execute(_KEEP, (log, checkpoint.size, checkpoint.root, record.value.decode()))
 
     async def _compare(self, up: Callable[[], None]) -> None:
         while True:
@@ -157,6 +173,10 @@ class Monitor:
                 await db.execute("SELECT count(*) FROM audit_note WHERE log = %s AND NOT agrees", (log,))
             ).fetchall()
         differs_.set(wrong, {"log": log})
+
+
+def _name(policy: Policy) -> str:
+    return " ".join(each.digest for each in policy.epochs)
 
 
 def policy_in(file: Path | None) -> Policy:
