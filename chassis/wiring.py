@@ -13,6 +13,7 @@ from chassis.follow import Follower, Handler, Handlers
 from chassis.hearing import Ears
 from chassis.identity import Relations
 from chassis.keys import KeyStore
+from chassis.listening import Listening
 from chassis.mapper import Recorded
 from chassis.parked import parked_handlers, retries
 from chassis.parked_board import parked_board
@@ -71,7 +72,7 @@ def loops_of(
     """
     obeys = parked_handlers(parts.name) if decided is None else decided
     clocks = Follower("clocks", parts.log, parts.pool, {**clock_handlers(contracts), **obeys})
-    ears = Ears(parts.name, parts.settings.kafka, parts.pool, commands, hears, reactions, copies or {})
+    ears = Ears(parts.name, parts.pool, commands, hears, reactions, copies or {})
 
     acknowledged = Acknowledged()
 
@@ -97,7 +98,7 @@ def loops_of(
     if follows:
         loops["tables"] = Follower("tables", parts.log, parts.pool, follows).run
     if hears:
-        loops |= {"hearing": ears.listen, "retries": retry}
+        loops |= {"hearing": Listening(ears, parts.settings.kafka).run, "retries": retry}
     return loops
 
 

@@ -14,6 +14,7 @@ from chassis.commands import Commands
 from chassis.follow import Follower
 from chassis.hearing import Ears
 from chassis.kafka import topic_of
+from chassis.listening import Listening
 from chassis.log import Log
 from chassis.mapper import Recorded
 from chassis.parked import parked_handlers, retries
@@ -82,6 +83,7 @@ class Listener:
     """A service that notes what it hears, in a database of its own."""
 
     ears: Ears
+    kafka: str
     log: Log
     pool: AsyncConnectionPool
     database: str
@@ -89,17 +91,25 @@ class Listener:
     @asynccontextmanager
     async def listening(self):
         up = asyncio.Event()
-        async with running(replace(self.ears, _heard={}, _saved={}, _moved=asyncio.Condition()).listen(up.set), up) as task:
+        async with running(Listening(self._anew(), self.kafka).run(up.set), up) as task:
             yield task
 
     @asynccontextmanager
     async def working(self):
         """It listens, and obeys what is decided about what it parked."""
-        up, ears = asyncio.Event(), replace(self.ears, _heard={}, _saved={}, _moved=asyncio.Condition())
+        up, ears = asyncio.Event(), self._anew()
         follower = Follower("clocks", self.log, self.pool, parked_handlers("noted"))
         obeying = retries(self.pool, ears.again, lambda: None)
-        async with running(follower.run(lambda: None)), running(obeying), running(ears.listen(up.set), up) as task:
+        async with (
+            running(follower.run(lambda: None)),
+            running(obeying),
+            running(Listening(ears, self.kafka).run(up.set), up) as task,
+        ):
             yield task
+
+    def _anew(self):
+        """The ears of a process that has just begun."""
+        return replace(self.ears, _heard={}, _saved={}, _moved=asyncio.Condition())
 
     def mended(self):
         """The same service in a version that refuses nothing."""
@@ -146,5 +156,5 @@ class Listener:
 async def listener_to(world, *sources, copies=None):
     database, pool = await world.open_pool()
     log, names = Log("noted", pool), [source.log for source in sources]
-    ears = Ears(f"listener{next(number)}", world.kafka, pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
-    return Listener(ears, log, pool, database)
+    ears = Ears(f"listener{next(number)}", pool, Commands(log, decide, evolve, LAW), names, [NOTE], copies or {})
+    return Listener(ears, world.kafka, log, pool, database)

@@ -18,9 +18,9 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 from pydantic import AwareDatetime, SecretStr
 
-from chassis.hearing import Ears
 from chassis.identity import Identity
 from chassis.keys import KeyStore
+from chassis.listening import Listening
 from chassis.log import Log
 from chassis.reaction import Reaction
 from chassis.service import Parts, Service
@@ -198,9 +198,10 @@ def hearing_of(service: Service) -> dict[str, Hearing]:
     """Log → how the service, as wired, hears it."""
     me = service.parts.name
     listen = service.loops.get("hearing")
-    ears = getattr(listen, "__self__", None)
+    listening = getattr(listen, "__self__", None)
     heard = {log: Hearing(facts_of(log), [], None) for log in LOGS if log != me and f"view of {log}" in service.loops}
-    if isinstance(ears, Ears):
+    if isinstance(listening, Listening):
+        ears = listening.ears
         wanted = {reaction.hears for reaction in ears.reactions} | set(ears.copies)
         for log in ears.sources:
             facts = [fact for fact in facts_of(log) if fact in wanted]
