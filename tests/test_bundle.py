@@ -1,7 +1,10 @@
 """A bundle of the running line: asked for on record, verified by whoever trusts nobody, and handed over on record."""
 
+import json
+import tarfile
 from hashlib import sha256
 
+import pyrage
 import pytest
 from typer.testing import CliRunner
 
@@ -131,9 +134,59 @@ def test_a_supervisor_gets_no_bundle_and_leaves_no_request(line, hotline, opened
     assert before == len(on_record(line, "BundleRequested"))
 
 
-def test_opened_parts_are_said_to_be_missing_and_not_left_out_in_silence(line, hotline, opened, tmp_path):
-    before = len(on_record(line, "BundleRequested"))
-    refused = hotline("bundle", "--case", opened.stream, "--opened", tmp_path / "none")
-    assert (2, []) == (refused.exit_code, list(tmp_path.iterdir()))
-    assert "opened parts are not written yet" in refused.output
-    assert before == len(on_record(line, "BundleRequested"))
+@pytest.fixture(scope="module")
+def auditor(tmp_path_factory):
+    """His key of age, and the file of its public half."""
+    key = pyrage.x25519.Identity.generate()
+    file = tmp_path_factory.mktemp("auditor") / "auditor.pub"
+    file.write_text(str(key.to_public()))
+    return key, file
+
+
+def agrees(line, request, who):
+    path = f"/projections/v1/bundles/{request}"
+    return line.decided(f"{path}/approvals", {}, who, of=path)
+
+
+def test_sealed_parts_are_handed_over_once_two_others_have_agreed_and_to_the_auditor_alone(
+    line, hotline, opened, auditor, tmp_path
+):
+    key, public = auditor
+    out = tmp_path / "bundle.age"
+    asked = hotline("bundle", "--case", opened.stream, "--opened", "--to", public, out)
+    assert (2, True) == (asked.exit_code, "approvals-missing: 0 of 2 people have agreed" in asked.output)
+    request = on_record(line, "BundleRequested")[-1]
+    assert request.fact.opened
+    go_on = ("bundle", "--request", request.stream, "--to", public, out)
+    assert agrees(line, request.stream, "GS-01").is_success
+    once = hotline(*go_on)
+    assert (2, True) == (once.exit_code, "approvals-missing: 1 of 2" in once.output)
+    assert agrees(line, request.stream, "DL-01").is_success
+    in_clear = hotline("bundle", "--request", request.stream, out)
+    assert (2, True) == (in_clear.exit_code, "are encrypted to the auditor" in in_clear.output)
+    assert [] == list(tmp_path.iterdir()) + line.facts("projections.BundleExported", request.stream)
+
+    done = hotline(*go_on)
+    assert 0 == done.exit_code, done.output
+    assert ([out], 0o600) == (list(tmp_path.iterdir()), out.stat().st_mode & 0o777)
+    (handed,) = line.facts("projections.BundleExported", request.stream)
+    assert sha256(out.read_bytes()).hexdigest() == handed.fact.digest
+    tar = tmp_path / "bundle.tar"
+    tar.write_bytes(pyrage.decrypt(out.read_bytes(), [key]))
+    assert 0 == hotline("verify", tar, "--case", opened.stream).exit_code
+    with tarfile.open(tar) as files:
+        shown = {
+            member.name: json.load(files.extractfile(member)) for member in files.getmembers() if member.name.startswith("opened/")
+        }
+    reports = [parts for parts in shown.values() if any("/children/0/" in pointer for part in parts.values() for pointer in part)]
+    assert reports
+
+
+def test_only_what_is_opened_is_encrypted_and_a_key_that_is_none_is_refused_before_anything_is_written(
+    line, hotline, opened, auditor, tmp_path
+):
+    refused = hotline("bundle", "--case", opened.stream, "--to", auditor[1], tmp_path / "none")
+    assert (2, True) == (refused.exit_code, "only a bundle with sealed parts in clear is encrypted" in refused.output)
+    refused = hotline("bundle", "--case", opened.stream, "--opened", "--to", "age1nobody", tmp_path / "none")
+    assert (2, True) == (refused.exit_code, "a public key of age" in refused.output)
+    assert [] == list(tmp_path.iterdir())

@@ -102,33 +102,30 @@ def bundle_command(
     tar: Annotated[bool, typer.Option("--tar", help="a plain tar instead of a folder")] = False,
     instant: Annotated[str, typer.Option("--instant", help="not beyond these positions: cases:18421,intake:812")] = "",
     checkpoint: Annotated[list[str] | None, typer.Option("--checkpoint", help=f"its log and size, cases:18400, {EARLIER}")] = None,
-    opened: Annotated[bool, typer.Option("--opened", help="with sealed parts in clear")] = False,
+    opened: Annotated[bool, typer.Option("--opened", help="with sealed parts in clear, once two others have agreed")] = False,
+    to: Annotated[str, typer.Option("--to", help="the auditor's public key of age, to which sealed parts are encrypted")] = "",
     as_: Annotated[str, typer.Option("--as", help="the auditor who asks")] = AUDITOR,
     reason: Annotated[str, typer.Option("--reason", help=f"a code: {', '.join(codes('read_reason'))}")] = "supervision",
     home: Annotated[Path, typer.Option("--home", help="the folder of the stack", show_default=False)] = HOME,
 ) -> None:
     """Ask the running stack for a bundle, and write it. The request and the hand-over stand on record. Ends with 2 if it cannot."""
     from tools.ledger.hand_over import Desk, Wanted  # noqa: PLC0415  # as above
-    from tools.recovery.running import CannotAsk, Running  # noqa: PLC0415
+    from tools.recovery.running import Running  # noqa: PLC0415
     from tools.recovery_commands import asking  # noqa: PLC0415
 
     if request and (case or logs or instant or opened):
         raise typer.BadParameter("what is asked for stands in the request")
     archives = _archives(checkpoint or [])
     with asking():
-        if opened:
-            raise CannotAsk(
-                "opened parts are not written yet: no bundle can show sealed text in clear. Nothing was asked for, nothing written"
-            )
-        desk = Desk(_with_failpoints(Running.of(home), home), as_, tar, _Progress(quiet=False), archives)
+        desk = Desk(_with_failpoints(Running.of(home), home), as_, tar, _Progress(quiet=False), archives, to)
         desk.refuse_taken(out)
-        wanted = Wanted(as_, reason, case, tuple(filter(None, logs.split(","))), _sizes(instant))
+        wanted = Wanted(as_, reason, case, tuple(filter(None, logs.split(","))), _sizes(instant), opened)
         asked = str(request) if request else desk.ask(wanted)
         typer.echo(f"request {asked}")
         handed = desk.hand_over(asked, out)
     if handed.instant:
         typer.echo(f"instant {handed.instant}\n{handed.states} states")
-    typer.echo(f"sha256 of the tar {handed.digest}")
+    typer.echo(f"sha256 of the {'encrypted file' if to else 'tar'} {handed.digest}")
 
 
 def _with_failpoints(stack: "Running", home: Path) -> "Running":

@@ -28,6 +28,8 @@ class Environment:
         self._public_url = public_url
         self.policy_file = home / "ledger-policy"
         """By which the checkpoints of this stack are judged, as auditors get it."""
+        self.master_key_file = home / "secrets" / "master-key"
+        """It wraps the keys of all persons: whoever can read it, and ask the key store, can open what is sealed."""
 
     def of(self, service: str, role: str, port: int, *, postgres: Postgres, kafka: Kafka, smtp: Smtp, oidc: Oidc) -> dict[str, str]:
         """All variables of one process. What other programs set as H111_* does not reach it."""

@@ -255,6 +255,7 @@ class Stack:
             "clock_file": str(self.clock_file),
             "rules": self.rules,
             "policy": str(self.policy_file),
+            "master_key_file": str(self._environment.master_key_file),
             "checkpoints": str(self.home / "checkpoints"),
             "logs": str(self.home / "logs"),
             "traces": str(self.home / "traces"),

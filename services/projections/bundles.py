@@ -86,6 +86,8 @@ def approve_bundle(command: ApproveBundle, state: ReadBefore | None) -> Iterator
 @decide.register
 def export_bundle(command: ExportBundle, state: ReadBefore | None) -> Iterator[BundleExported]:
     bundle = bundle_in(state)
+    if command.actor != bundle.requester:  # to whom others have agreed
+        raise Refused("not-your-request")
     if bundle.opened and len(bundle.approvers) < APPROVALS:
         raise Refused("approvals-missing", needed=APPROVALS, given=len(bundle.approvers))
     yield BundleExported(**told(command), auditor=command.actor)

@@ -48,6 +48,11 @@ def test_sealed_parts_are_not_handed_over_before_two_have_agreed():
     given(OPENED, FIRST, SECOND).when(EXPORT, by="KTV-01").then(EXPORTED)
 
 
+def test_it_is_handed_over_to_nobody_but_who_asked():
+    given(OPENED, FIRST, SECOND).when(EXPORT, by="KTV-02").refused("not-your-request")
+    given(ASKED).when(EXPORT, by="KTV-02").refused("not-your-request")
+
+
 def test_a_bundle_without_sealed_parts_needs_no_approval():
     given(ASKED).when(EXPORT, by="KTV-01").then(EXPORTED)
 

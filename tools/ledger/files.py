@@ -31,8 +31,10 @@ class Place(NamedTuple):
         if self.size > limit:
             raise LedgerError("malformed", f"a file is larger than the {limit} bytes that it can have")
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            raw = os.pread(file.fileno(), self.size, self.offset)
+        try:
+            raw = os.pread(descriptor, self.size, self.offset)  # of a file object, a third of the time would go into making it
+        finally:
+            os.close(descriptor)
         if len(raw) != self.size:
             raise LedgerError("malformed", "a file ends early")
         return raw

@@ -17,10 +17,13 @@ from uuid import UUID
 import httpx2
 
 from chassis.failpoints import reach
+from chassis.sealing import Place
+from services.projections.bundles import APPROVALS
 from tools.ledger.bundle import write_bundle
 from tools.ledger.collect import Sizes, log_to_show, policy_of, sizes_signed, states_of, streams_there
 from tools.ledger.export import NOTHING_EARLIER, Archive
 from tools.ledger.hidden import Hidden, cleared, hidden_beside
+from tools.ledger.opened import boxes_in, keys_of, recipient_of, write_encrypted
 from tools.ledger.writing import CannotWriteError, write_tar
 from tools.recovery.parked import sentence
 from tools.recovery.running import CannotAsk, Running
@@ -31,13 +34,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What an auditor asks for. logs: those of which every state is shown. instant: positions not to go beyond, by log."""
+    """What an auditor asks for. logs: those of which every state is shown. instant: positions not to go beyond, by log. opened:
+    with sealed parts in clear."""
 
     auditor: str
     reason: str
     case: UUID | None = None
     logs: tuple[str, ...] = ()
     instant: Sizes | None = None
+    opened: bool = False
 
     @property
     def body(self) -> dict[str, object]:
@@ -46,7 +51,7 @@ class Wanted:
             "case_id": str(self.case) if self.case else None,
             "logs": list(self.logs) or None,
             "instant": text(self.instant) if self.instant else None,
-            "opened": False,
+            "opened": self.opened,
             "reason": self.reason,
         }
 
@@ -54,12 +59,14 @@ class Wanted:
     def of(cls, auditor: str, state: Mapping[str, Any]) -> "Wanted":
         """As a request stands on record."""
         case, instant = state["case_id"], state["instant"]
-        return cls(auditor, state["reason"], UUID(case) if case else None, tuple(state["logs"]), instant and sizes_in(instant))
+        shown = (UUID(case) if case else None, tuple(state["logs"]), sizes_in(instant) if instant else None)
+        return cls(auditor, state["reason"], *shown, opened=state["opened"])
 
 
 @dataclass(frozen=True)
 class HandedOver:
-    """digest: SHA-256 of the tar, also where a folder was written. instant, states: of what was written now, empty where it lay."""
+    """digest: SHA-256 of the tar, also where a folder was written; of the encrypted file where sealed parts are shown. instant,
+    states: of what was written now, empty where it lay."""
 
     digest: str
     instant: str = ""
@@ -68,21 +75,25 @@ class HandedOver:
 
 @dataclass(frozen=True)
 class Desk:
-    """Where bundles are made: for whom, how, and who is told how far it is. archives: by log, the earlier checkpoints to show."""
+    """Where bundles are made: for whom, how, and who is told how far it is. archives: by log, the earlier checkpoints
+    to show. to: the auditor's public key, `age1…` or a file of it, to which a bundle with sealed parts in clear is encrypted."""
 
     stack: Running
     auditor: str
     tar: bool
     progress: Progress
     archives: Mapping[str, Archive] = field(default_factory=dict)
+    to: str = ""
 
     def refuse_taken(self, out: Path) -> None:
         """Raises CannotAsk if something lies at `out`."""
-        if out.exists() and (self.tar or not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (self.tar or self.to or not out.is_dir() or any(out.iterdir())):
             raise CannotAsk(f"{out} is there already")
 
     def ask(self, wanted: Wanted) -> str:
         """Put the request on record; the id under which it stands. Raises CannotAsk if it is refused."""
+        with _writing():
+            self._fits(opened=wanted.opened)
         request = _done(self.stack.ask("POST", BUNDLES, wanted.body, self.auditor)).json()["id"]
         reach("bundle.requested")
         return str(request)
@@ -94,19 +105,23 @@ class Desk:
         """
         self.refuse_taken(out)
         state = _done(self.stack.ask("GET", f"{BUNDLES}/{request}", who=self.auditor)).json()["state"]
-        if state["opened"]:
-            raise CannotAsk("opened parts are not written yet: no bundle can show sealed text in clear. Nothing was written")
-        with _writing(), hidden_beside(out, request) as hidden:
-            if state["exported"]:
-                return _as_recorded(hidden, state["exported"], out)
-            return self._written(hidden, request, Wanted.of(self.auditor, state), out)
+        with _writing():
+            self._may_open(request, state)
+            with hidden_beside(out, request) as hidden:
+                if state["exported"]:
+                    return _as_recorded(hidden, state["exported"], out)
+                return self._written(hidden, request, Wanted.of(self.auditor, state), out)
 
     def _written(self, hidden: Hidden, request: str, wanted: Wanted, out: Path) -> HandedOver:
         sizes = sizes_signed(self.stack, wanted.instant or {})
         family = _family(self.stack, wanted, sizes) if wanted.case else set[UUID]()
-        digest, states = self._write(wanted, sizes, streams_there(self.stack, sizes, family), cleared(hidden.part))
+        there = streams_there(self.stack, sizes, family)
+        if wanted.opened:
+            digest, states = self._encrypt(wanted, sizes, there, cleared(hidden.part))
+        else:
+            digest, states = self._write(wanted, sizes, there, cleared(hidden.part), tar=self.tar)
         handed = HandedOver(digest, text(sizes), states)
-        hidden.part.chmod(0o600 if self.tar else 0o700)  # entries name nobody, but they are somebody's activity
+        hidden.part.chmod(0o700 if hidden.part.is_dir() else 0o600)  # entries name nobody, but they are somebody's activity
         reach("bundle.written")
         hidden.kept = True  # while it is not known whether the hand-over stands on record
         body = {"digest": digest, "instant": handed.instant}
@@ -120,7 +135,42 @@ class Desk:
         hidden.move_to(out)
         return handed
 
-    def _write(self, wanted: Wanted, sizes: Sizes, there: Mapping[str, Collection[UUID]], out: Path) -> tuple[str, int]:
+    def _may_open(self, request: str, state: Mapping[str, Any]) -> None:
+        """Raises CannotAsk before anything is opened to which others have not agreed, or that would lie somewhere in clear."""
+        if state["opened"] and (given := len(state["approvers"])) < APPROVALS:
+            raise CannotAsk(
+                f"approvals-missing: {given} of {APPROVALS} people have agreed to request {request}"
+                f" (POST {BUNDLES}/{request}/approvals); then go on with --request {request}"
+            )
+        self._fits(opened=state["opened"])
+
+    def _fits(self, *, opened: bool) -> None:
+        """Raises CannotAsk, or CannotWriteError, for sealed parts without a key of the auditor, and for a key without them."""
+        if self.to and not opened:
+            raise CannotAsk("only a bundle with sealed parts in clear is encrypted: without --to, please")
+        if opened and not self.to:
+            raise CannotAsk("sealed parts in clear are encrypted to the auditor: --to with a public key of age, or a file of it")
+        if opened:
+            recipient_of(self.to)
+
+    def _encrypt(self, wanted: Wanted, sizes: Sizes, there: Mapping[str, Collection[UUID]], out: Path) -> tuple[str, int]:
+        """The bundle as anybody may see it lies beside `out` for a moment; what is in clear lies nowhere."""
+        to, sealed = recipient_of(self.to), cleared(out.with_name("sealed"))
+        _, states = self._write(wanted, sizes, there, sealed, tar=False)
+        boxes: dict[str, Place] = {}
+        persons: set[UUID] = set()
+        for log, size in sizes.items():
+            with self.stack.connect(log) as db:
+                found, whose = boxes_in(db, size, None if log in wanted.logs else there[log])
+            boxes |= found
+            persons |= whose
+        digest = write_encrypted(sealed, boxes, keys_of(self.stack, persons), to, out)
+        cleared(sealed)
+        return digest, states
+
+    def _write(
+        self, wanted: Wanted, sizes: Sizes, there: Mapping[str, Collection[UUID]], out: Path, *, tar: bool
+    ) -> tuple[str, int]:
         counted: list[int] = [0]
         with ExitStack() as connections:
             open_ = {log: connections.enter_context(self.stack.connect(log)) for log in sizes}
@@ -145,7 +195,7 @@ class Desk:
                 states=states(),
                 policy=policy_of(self.stack),
                 out=out,
-                tar=self.tar,
+                tar=tar,
             )
         return digest, counted[0]
 

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -123,18 +124,19 @@ def new_folder(path: Path) -> Path:
     return path
 
 
-def write_tar(folder: Path, out: IO[bytes] | None = None) -> str:
-    """The folder as a plain tar, and its SHA-256; without `out`, only that.
+def write_tar(folder: Path, out: IO[bytes] | None = None, more: Mapping[str, Callable[[], bytes]] | None = None) -> str:
+    """The folder as a plain tar, and its SHA-256; without `out`, only that. more: members that lie nowhere, by their names.
 
     Names in order, no times, no owners: equal folders give equal bytes.
     """
+    more = more or {}
     sink = cast("Any", _Hashing(out))
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in sorted(_files_below(folder)):
-            path = folder / name
+        for name in sorted((*_files_below(folder), *more)):
             member = tarfile.TarInfo(name)
-            member.size, member.mode = path.stat().st_size, 0o644
-            with path.open("rb") as file:
+            with BytesIO(more[name]()) if name in more else (folder / name).open("rb") as file:
+                member.size, member.mode = file.seek(0, os.SEEK_END), 0o644
+                file.seek(0)
                 tar.addfile(member, file)
             cast("Any", tar).members.clear()  # it would remember a million of them
     return sink.sum()

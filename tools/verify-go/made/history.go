@@ -29,8 +29,16 @@ func Fact(log string, i int) Row {
 		Stream:  Stream(round*open + within%open),
 		Version: int64(within/open) + 1,
 		Type:    log + ".NoteAdded",
-		State:   State(fmt.Sprintf("%s:%d", log, max(i, 1)), i),
+		State:   State(cause(log, i), i),
 	}
+}
+
+// cause of row i is the row before it; that of the first is a person.
+func cause(log string, i int) string {
+	if i == 0 {
+		return "rest:" + log
+	}
+	return fmt.Sprintf("%s:%d", log, i)
 }
 
 // State is a fact in its envelope, about 600 bytes, with a cause.

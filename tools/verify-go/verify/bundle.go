@@ -61,7 +61,7 @@ func (c *check) one(files *catalog) {
 	} else if _, strange := files.single[policyFile]; strange || len(files.opened) > 0 {
 		l.note(found(stepFiles, Extra, 0, "the export of a log has neither a policy nor opened/"))
 	} else {
-		l.verdicts = c.states(files, instant{l.name: l.head.Size})
+		l.verdicts, l.causes = c.states(files, instant{l.name: l.head.Size})
 		l.run()
 	}
 	if l.first == nil && c.Case != "" {
@@ -79,12 +79,12 @@ func (c *check) many(files *catalog) {
 		c.fail("", problem)
 		return
 	}
-	verdicts := c.states(files, told.at)
+	verdicts, causes := c.states(files, told.at)
 	named := make([]bool, len(files.digests))
 	isShown := false
 	for _, name := range slices.Sorted(maps.Keys(told.at)) {
 		l := c.logCheck(name, files)
-		l.verdicts, l.named, l.streams, l.all = verdicts, named, told.streams[name], told.all[name]
+		l.verdicts, l.causes, l.named, l.streams, l.all = verdicts, causes, named, told.streams[name], told.all[name]
 		l.origin, problem = c.originOf(name)
 		l.holdAgainst()
 		if problem != nil {

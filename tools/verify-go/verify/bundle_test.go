@@ -267,6 +267,10 @@ func TestWhoeverRewritesAndSignsIsFoundByShapeVersionsOrAHeldHead(t *testing.T) 
 			rows[600].State = made.State("intake:301", 600)
 			log.Add(rows...)
 		}, "cause " + cases + " 601 "},
+		"a cause that is itself": {func(rows []made.Row, log *made.Log) {
+			rows[600].State = made.State("cases:601", 600)
+			log.Add(rows...)
+		}, "cause " + cases + " 601 "},
 		"a cause named twice": {func(rows []made.Row, log *made.Log) {
 			rows[600].State = []byte(`{"meta":{"cause":"intake:301","cause":"intake:1"}}`)
 			log.Add(rows...)

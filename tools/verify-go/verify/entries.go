@@ -143,6 +143,8 @@ func (l *logCheck) row(b *block, record []byte, position int64) {
 		}
 	} else if problem := l.verdicts[number]; problem != sound {
 		b.first = earliest(b.first, problem.finding(position))
+	} else if cause := l.causes[number]; cause.log == l.name && cause.position >= position {
+		b.first = earliest(b.first, found(stepCause, BadCause, position, "the cause of this entry is not before it"))
 	}
 	b.rows = append(b.rows, row{e.stream, e.version, int32(number), e.adopts})
 }

@@ -16,6 +16,7 @@ type logCheck struct {
 	files        *logFiles
 	shown        *catalog
 	verdicts     []verdict // of each state by its number
+	causes       []place   // of each state
 	named        []bool    // of each state: whether an entry names it
 	streams      map[uuid]bool
 	all          bool // every stream must be shown

@@ -29,6 +29,12 @@ const (
 	early
 )
 
+// place in a log that the cause of a state names: the position there, 0 where the cause names no log that is here.
+type place struct {
+	log      string
+	position int64
+}
+
 func (v verdict) finding(position int64) *Finding {
 	switch v {
 	case altered:
@@ -48,9 +54,9 @@ func (v verdict) finding(position int64) *Finding {
 // instant is the size of each log by its short name.
 type instant map[string]int64
 
-// states judges every state, on every core.
-func (c *check) states(from *catalog, at instant) []verdict {
-	verdicts := make([]verdict, len(from.digests))
+// states judges every state, on every core, and tells from where each was caused.
+func (c *check) states(from *catalog, at instant) ([]verdict, []place) {
+	verdicts, causes := make([]verdict, len(from.digests)), make([]place, len(from.digests))
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range workers() {
@@ -60,7 +66,7 @@ func (c *check) states(from *catalog, at instant) []verdict {
 			for {
 				begin := int(next.Add(batch)) - batch
 				for i := begin; i < min(begin+batch, len(verdicts)); i++ {
-					raw, verdicts[i] = c.judge(from, i, at, raw)
+					raw, causes[i], verdicts[i] = c.judge(from, i, at, raw)
 				}
 				if begin+batch >= len(verdicts) {
 					return
@@ -69,10 +75,10 @@ func (c *check) states(from *catalog, at instant) []verdict {
 		})
 	}
 	all.Wait()
-	return verdicts
+	return verdicts, causes
 }
 
-func (c *check) judge(from *catalog, i int, at instant, into []byte) (raw []byte, v verdict) {
+func (c *check) judge(from *catalog, i int, at instant, into []byte) (raw []byte, o place, v verdict) {
 	defer func() {
 		if recover() != nil {
 			v = unreadable // a bug that hostile bytes met; the entry that names them says where
@@ -80,35 +86,36 @@ func (c *check) judge(from *catalog, i int, at instant, into []byte) (raw []byte
 	}()
 	raw, err := from.read(stateName(from.digests[i]), from.places[i], maxState, into[:0])
 	if errors.Is(err, errTooLong) {
-		return raw, oversized
+		return raw, o, oversized
 	} else if err != nil {
-		return raw, unreadable
+		return raw, o, unreadable
 	}
 	c.Progress.States.Add(1)
 	c.Progress.Bytes.Add(int64(len(raw)))
 	if digest(sha256.Sum256(raw)) != from.digests[i] {
-		return raw, altered
+		return raw, o, altered
 	}
 	cause, err := causeOf(raw)
 	if err != nil {
-		return raw, noJSON
+		return raw, o, noJSON
 	}
-	if !at.includes(cause) {
-		return raw, early
+	o, ok := at.includes(cause)
+	if !ok {
+		return raw, o, early
 	}
-	return raw, sound
+	return raw, o, sound
 }
 
-// includes tells whether a cause lies in the instant. Only <log>:<position> names a place; other causes, as rest:… or a channel's
-// message, come from outside.
-func (at instant) includes(cause string) bool {
+// includes tells whether a cause lies in the instant, and where. Only <log>:<position> names a place; other causes, as rest:… or a
+// channel's message, come from outside.
+func (at instant) includes(cause string) (place, bool) {
 	log, text, _ := strings.Cut(cause, ":")
 	size, ok := at[log]
 	if !ok {
-		return true
+		return place{}, true
 	}
 	position, err := decimal(text)
-	return err == nil && position <= size
+	return place{log, position}, err == nil && position <= size
 }
 
 // causeOf reads meta.cause of a state; "" where it has none. An error for bytes that are no JSON object, or name a member twice.
