@@ -220,7 +220,10 @@ def policy_at(path: Path) -> Policy:
 
 
 def _seed(file: Path) -> bytes:
-    """Of a key that can say anything in the name of the log. Raises SystemExit if others could have read it."""
-    if file.stat().st_mode & 0o077:
-        raise SystemExit(f"{file} can be read by others than its owner, who could sign in the name of the log: chmod 600 {file}")
+    """Of a key that can say anything in the name of the log. Raises SystemExit if anybody could read it.
+
+    The group may read: a secret that Kubernetes mounts for a process that is not root belongs to root and the process's own group.
+    """
+    if file.stat().st_mode & 0o037:
+        raise SystemExit(f"{file} can be read by anybody, who could sign in the name of the log: chmod 600 {file}")
     return key_from(file)
