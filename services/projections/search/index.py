@@ -91,7 +91,7 @@ class Index:
         async with self._using:
             return await asyncio.to_thread(self._names.find, asked)
 
-    async def numbered(self, asked: str) -> set[UUID]:
+    async def numbered(self, asked: str) -> Sequence[UUID]:
         """Those who told us from this number."""
         async with self._using:
             return self._numbers.find(asked)
