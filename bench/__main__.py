@@ -23,7 +23,7 @@ from bench.ground import Ground
 from bench.machine import durability, machine
 
 PROFILES = results.ROOT / ".local" / "profiles"
-NAMES = ("append", "rest", "refill", "projection", "loading", "visible", "takeover", "memory")
+NAMES = ("append", "rest", "refill", "projection", "loading", "visible", "takeover", "memory", "search")
 Bench = Callable[[Ground, Scale], Iterator[Report]]
 """Yields its report before it measures, and fills it while it does."""
 

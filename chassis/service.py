@@ -98,11 +98,15 @@ async def _unless_quiet(db: AsyncConnection) -> None:
 
 @dataclass
 class Service:
-    """What runs in a process: the API, the loops of the worker, or both. A worker serves its own health only."""
+    """What runs in a process: the API, the loops of the worker, or both. A worker serves its own health only.
+
+    beside: loops that an API runs beside answering; `/readyz` does not wait for them.
+    """
 
     parts: Parts
     app: FastAPI
     loops: Mapping[str, Loop] = field(default_factory=dict)
+    beside: Mapping[str, Loop] = field(default_factory=dict)
     created: type[Fact] | None = None
     down: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,20 +129,21 @@ class Service:
                 timeout_graceful_shutdown=8,
             )
         )
-        loops = self.loops if role != "api" else {}
+        loops, beside = self.loops if role != "api" else {}, self.beside if role != "worker" else {}
         self.down |= set(loops)
         if self.created:  # before the first request is taken: no other fact may stand at position 1
             await self._keep("birth", self._begin)
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve())
-            working = group.create_task(self._work(loops)) if loops else None
+            working = [group.create_task(self._work(loops))] if loops else []
+            working += [group.create_task(self._keep(name, loop)) for name, loop in beside.items()]
             gc.collect()
             gc.freeze()  # start-up objects live for ever: the collector need not walk them during a request
             await self.stopping.wait()
             server.should_exit = True  # refuse new requests, finish the running ones; the loops may end at any instruction
             await serving
-            if working:
-                working.cancel()
+            for task in working:
+                task.cancel()
 
     async def _work(self, loops: Mapping[str, Loop]) -> None:
         async with _only_worker(self.parts):

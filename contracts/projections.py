@@ -1,11 +1,11 @@
-"""What projections tells: who read what, and who was refused, recorded before the answer."""
+"""What projections tells: who read what, who searched, and who was refused, recorded before the answer."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from contracts import clocks, system
-from contracts.codes import LogName, Purpose, ReadReason, View
-from contracts.kernel import Fact
+from contracts.codes import LogName, Purpose, ReadReason, SearchField, View
+from contracts.kernel import Fact, Personal
 from contracts.shapes import Line
 
 
@@ -21,6 +21,23 @@ class CaseRead(ProjectionFact):
     purpose: Purpose
     reason: Line | None = None
     shown: str
+
+
+class SearchMade(ProjectionFact):
+    """Somebody searched, and was about to be shown what was found; the stream is `search_id`, one per person and month.
+
+    `hits`: how many files the answer names. `looked_in`: in which fields. `reason`: for which telephone numbers were
+    looked through, too. `shown` is the instant of the answer. `query`, as it was typed, may name a child: it is sealed under a key
+    for the searches of just this person and month.
+    """
+
+    search_id: UUID
+    hits: int
+    looked_in: list[SearchField]
+    purpose: Purpose
+    reason: ReadReason | None = None
+    shown: Line
+    query: Annotated[Line | None, Personal("search_id")] = None
 
 
 class BundleRequested(ProjectionFact):

@@ -132,6 +132,15 @@ class Line:
             self.looked.append((path.split("/")[4], answer.headers["hotline-instant"]))
         return answer
 
+    def search(self, query: str, who: str = "TVV-01", **headers: str) -> httpx2.Response:
+        """What somebody finds, as soon as everything heard can be found."""
+        given = {"authorization": f"Bearer {self.token(who)}", "hotline-purpose": "duty"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        address = self._address("/projections/v1/searches")
+        return eventually(
+            lambda: (answer := self.http.post(address, json={"query": query}, headers=given)).status_code != 503 and answer
+        )
+
     def _address(self, path: str) -> str:
         return path if path.startswith("http") else f"{self.door or self.stack.urls['front']}{path}"
 

@@ -52,6 +52,7 @@ def left(line):
     record(line, s)
     protect(line, s)
     write_in(line, s)
+    look_for(line, s)
     refuse(line, s)
     line.rest()
     line.flush_traces()
@@ -179,6 +180,13 @@ def write_in(line, s):
     s.written = eventually(lambda: [e for e in line.facts("intake.ContactReceived") if e.fact.channel == "email"])
 
 
+def look_for(line, s):
+    """Searches that find the child, and one that finds nobody."""
+    s.found = line.search(mark("child.name")).raise_for_status().json()
+    line.search(BARE, "GS-01").raise_for_status()
+    line.search(marked(s, "SearchMade", "query")["query"], hotline_reason="safety").raise_for_status()
+
+
 def refuse(line, s):
     """Everything that is refused: the words are in the values, the names, the path, the query and the headers."""
     said = mark("refused")
@@ -213,6 +221,10 @@ def refuse(line, s):
         line.get(f"/projections/v1/worklists/mine?after={quote(said)}", hotline_as=BARE),
         line.get("/projections/v1/worklists/mine", hotline_wait_for=BARE),
         line.get("/intake/v1/contacts/x", None, authorization=f"Bearer {BARE}"),
+        line.search(said, "CAX-99801"),
+        line.search(said * 30),
+        line.search(said, hotline_purpose=BARE),
+        line.get(f"/projections/v1/searches?from={quote(said)}", "KTV-01", hotline_purpose="audit"),
     ]
 
 
@@ -269,6 +281,11 @@ def test_the_link_is_in_the_mail_and_in_no_event_log_line_or_trace(line, left, f
     assert [] == hits([*contents, *tables(line)], left.token)
 
 
+def test_a_search_finds_the_child_by_its_mark_and_answers_without_a_word(left):
+    assert ["child_name"] == [hit["matched"]["code"] for hit in left.found["hits"]]
+    assert [] == hits([("the answer", json.dumps(left.found, ensure_ascii=False).encode())], MARK)
+
+
 def test_no_mail_that_was_sent_holds_a_word(line, left):
     mails = [
         mail for folder in line.stack.smtp.folder.iterdir() for mail in line.mails(folder.name) if folder.name != LINES_OWN_MAILBOX
@@ -281,6 +298,7 @@ def test_no_page_of_metrics_holds_a_word(line, left):
     names = [f"{service}{suffix}" for service in SERVICES for suffix in ("", ".worker")]
     pages = [(name, line.get(f"{line.stack.urls[name]}/metrics", None).content) for name in names]
     assert all(b"hotline_relay_position" in page for name, page in pages if name.endswith(".worker"))
+    assert ["projections"] == [name for name, page in pages if b"hotline_search_persons" in page]  # names are opened there alone
     assert [] == hits(pages, MARK)
 
 

@@ -32,6 +32,7 @@ from tools.hotline import app
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EYES = ("TVV-01", "GS-01", "CT-99803", "DL-01", "KTV-01")
 FILES = ("cases", "records", "contacts")
+SEARCHERS = ("TVV-01", "GS-01", "CT-99803")
 MEMORY = 31  # seconds after which no API, which hears no topic, remembers a key
 
 
@@ -159,13 +160,20 @@ def forgotten(own_line, story):
     assert mark("repeated") in line.post("/intake/v1/contacts", s.heard, key=s.repeated).text
     line.rest()
     s.others |= {UUID(s.heard["caller_id"])}
-    s.keys = wrapped(line, [s.child_id, *s.others])
+    s.keys, s.found = wrapped(line, [s.child_id, *s.others]), [searched(line)]
     s.rows, s.records, s.before = told(line), spoken(line), answers(line, s)
     s.heads = [line.get(f"/projections/v1/audit/{log}/checkpoint", None).raise_for_status().text for log in LOGS]
     s.between = forget(line, s, [s.child_id])
+    s.found.append(searched(line))
     s.after = forget(line, s, s.others)
     s.again = line.post("/intake/v1/contacts", s.heard, key=s.repeated)
     return s
+
+
+def searched(line):
+    """Who finds which files by the name of the child, written without its marks."""
+    found = {who: line.search(f"name child {BARE}", who).raise_for_status().json()["hits"] for who in SEARCHERS}
+    return {who: [hit["id"] for hit in hits] for who, hits in found.items()}
 
 
 def forget(line, s, persons):
@@ -223,6 +231,12 @@ def about_somebody_else(word):
     return field.startswith(("ContactReceived", "ContactClassified", "files", "topics", "zalo", "mail", "repeated")) or any(
         part in field for part in ("alleged", "informant", "ReferralAcknowledged")
     )
+
+
+def test_a_search_finds_the_child_before_and_nobody_after(forgotten):
+    before, after = forgotten.found
+    assert {who: [str(forgotten.case_id)] for who in SEARCHERS} == before
+    assert {who: [] for who in SEARCHERS} == after
 
 
 def test_when_everybody_is_forgotten_no_answer_of_any_route_holds_a_word(forgotten):

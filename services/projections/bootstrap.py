@@ -12,6 +12,8 @@ from services.projections.bundle_routes import bundles
 from services.projections.policy import relations
 from services.projections.reading import Reading
 from services.projections.reads import decide, evolve
+from services.projections.search.index import Index
+from services.projections.search.routes import searches
 from services.projections.swaps import HEARS, told_of_swaps, view_of
 
 __all__ = ["HEARS", "build"]
@@ -24,6 +26,8 @@ def build(parts: Parts) -> Service:
     reading = Reading(api, commands, parts.pool, parts.keys)
     files(reading)
     audits(reading)
+    index = Index(parts.pool, parts.keys)
+    searches(reading, index)
     boards(api, parts.pool)
     evidence(api, parts.pool)
     bundles(api)
@@ -33,4 +37,4 @@ def build(parts: Parts) -> Service:
     loops = loops_of(parts, commands, contracts.projections, decided=decided)
     loops |= view.loops() | {"swaps": told_of_swaps(parts.pool, commands)}
     loops |= Monitor(parts.pool, parts.settings, parts.time).loops()
-    return Service(parts, api.app, loops, created=contracts.projections.LogCreated)
+    return Service(parts, api.app, loops, {"search": index.run}, created=contracts.projections.LogCreated)

@@ -91,7 +91,9 @@ def sees(capacity: Capacity, view: str) -> Sees:
 
 
 async def standing(pool: AsyncConnectionPool, kind: str, id_: UUID) -> Standing | None:
-    """Whose this file is today; None if there is no such file, or no file names such a person."""
+    """Whose this file is today; None if there is no such file, or no file names such a person. The searches are nobody's."""
+    if kind == "searches":
+        return Standing(kind)
     if kind == "person":
         async with reading(pool) as db:
             named = await db.execute("SELECT 1 FROM belongs WHERE to_stream = %s AND kind LIKE '%%:%%' LIMIT 1", (id_,))

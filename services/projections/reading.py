@@ -93,11 +93,11 @@ class Reading:
         try:
             return await self._answer(asked, wanted, build, actor, read)
         except NotFound:
-            await self._refused(asked, read, actor, "not-found")
+            await self.refused(asked, read, actor, "not-found")
             raise
         except Problem as problem:
             if problem.status in (403, 404):
-                await self._refused(asked, read, actor, problem.code)
+                await self.refused(asked, read, actor, problem.code)
             raise
 
     async def _answer(self, asked: Asked, wanted: Wanted, build: Build, actor: Actor, read: UUID) -> Response:
@@ -148,7 +148,7 @@ class Reading:
         said = {"position": f"{LOG_OF[kind]}:{begins.position}", "recorded_at": begins.recorded_at}
         return Problem(404, "not-yet", begins=said, instant=instants.text(reader.at))
 
-    async def _refused(self, asked: Asked, read: UUID, actor: Actor, code: str) -> None:
+    async def refused(self, asked: Asked, read: UUID, actor: Actor, code: str) -> None:
         """Recorded under every capacity that was tried. Raises StoreGone: then the answer is 503, whatever was asked."""
         as_ = ",".join(map(str, actor.capacities)) or "none"
         command = RecordRefusal(route=asked.request.scope["route"].path, code=code)

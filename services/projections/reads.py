@@ -1,16 +1,20 @@
 """A read is a fact of its own, recorded before the answer: who read which view of which file, in what capacity, why, as of when.
-So is a refusal."""
+So is a refusal, and so is a search."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import singledispatch
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+from uuid import UUID, uuid5
+
+from pydantic import Field
 
 from contracts import clocks
 from contracts.clocks import NO_CLOCKS, BreachClock, Clocks, WaiveClock, fold_clocks_of
-from contracts.codes import Purpose, View
-from contracts.kernel import Command, Fact
-from contracts.projections import CaseRead, ClockBreached, ClockWaived, ReadRefused
+from contracts.codes import Purpose, ReadReason, SearchField, View
+from contracts.kernel import NS, Command, Fact
+from contracts.projections import CaseRead, ClockBreached, ClockWaived, ReadRefused, SearchMade
 from contracts.shapes import Line, told
 
 
@@ -33,12 +37,30 @@ class RecordRefusal(Command):
     code: Line
 
 
+class RecordSearch(Command):
+    """The hits of a search are about to be shown. `query` is what was asked, word for word."""
+
+    creates: ClassVar[bool] = True
+    hits: Annotated[int, Field(ge=0)]
+    looked_in: list[SearchField]
+    purpose: Purpose
+    reason: ReadReason | None = None
+    shown: Line
+    query: Line
+
+
+def search_id(actor: str, at: datetime) -> UUID:
+    """The stream of what somebody searches for in one month (UTC), and the key under which the queries of that month are sealed."""
+    return uuid5(uuid5(NS, actor), f"search:{at:%Y-%m}")
+
+
 @dataclass(frozen=True, slots=True)
 class ReadBefore:
-    """How often a file was read, how often it was refused, and the clocks on its reads."""
+    """How often a file was read, how often it was refused, and the clocks on its reads; on the stream of a month, the searches."""
 
     times: int = 0
     refused: int = 0
+    searches: int = 0
     clocks: Clocks = field(default_factory=lambda: NO_CLOCKS)
 
 
@@ -56,6 +78,11 @@ def record_read(command: RecordRead, _: ReadBefore | None) -> Iterator[Fact]:
 @decide.register
 def record_refusal(command: RecordRefusal, _: ReadBefore | None) -> Iterator[Fact]:
     yield ReadRefused(**told(command))
+
+
+@decide.register
+def record_search(command: RecordSearch, _: ReadBefore | None) -> Iterator[Fact]:
+    yield SearchMade(**told(command), search_id=command.given.stream)
 
 
 @decide.register
@@ -84,6 +111,12 @@ def was_read(_: CaseRead, state: ReadBefore | None) -> ReadBefore:
 def was_refused(_: ReadRefused, state: ReadBefore | None) -> ReadBefore:
     before = state or ReadBefore()
     return replace(before, refused=before.refused + 1)
+
+
+@evolve.register
+def was_searched(_: SearchMade, state: ReadBefore | None) -> ReadBefore:
+    before = state or ReadBefore()
+    return replace(before, searches=before.searches + 1)
 
 
 fold_clocks_of(evolve)

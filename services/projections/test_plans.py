@@ -11,7 +11,11 @@ import pytest
 from chassis.kafka import topic_of
 from chassis.view import positions
 from chassis.view_builds import reading
+from contracts.references import reference
 from services.projections import boards, policy
+from services.projections.search import finding, made
+from services.projections.search import index as search_index
+from services.projections.search.index import Index
 from services.projections.test_samples import XA, Ids, Tape, closed, opened
 from services.projections.views import instants
 from services.projections.views.history import LOGS, Reader
@@ -109,6 +113,19 @@ async def test_whose_a_file_is_is_found_by_its_key(filled, plans):
     await policy.standing(filled.pool, "case", uuid4())
     await policy.standing(filled.pool, "person", uuid4())
     assert [["work_pkey", "work_pkey"], ["belongs_to"]] == all_by_index(plans)
+
+
+async def test_a_search_finds_files_by_index_and_the_index_in_memory_goes_on_where_it_was(filled, plans):
+    index, persons = Index(filled.pool, filled.keys), [uuid4(), uuid4()]
+    await index._rows(search_index._NEXT, "intake", search_index.TELLS, STREAMS - 500, STREAMS, 500)
+    await index._rows(search_index._CONTACTS, "intake", persons)
+    await index._rows(search_index._NAMING, persons)
+    reader = Reader(filled.pool, filled.keys, AT)
+    await finding._files(reader, finding._NAMING, "child_name", persons, finding.NAMED_IN["child_name"])
+    await finding._by_id(reader, str(uuid4()))
+    await finding._by_reference(reader, reference("C", 7))
+    await made.searches(filled.pool, (None, dict.fromkeys(LOGS, 500)))
+    assert all_by_index(plans)
 
 
 def asked(**mine):

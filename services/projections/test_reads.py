@@ -99,6 +99,8 @@ MAY = {
     "clear_part": {"auditor"},
     "informant": {"counsellor", "supervisor", "data_officer"},
     "person_reads": {"data_officer", "auditor"},
+    "search": {"counsellor", "supervisor", "commune_officer", "commune_chair", "provincial_officer"},
+    "searches": {"data_officer", "auditor"},
     "reads": {"counsellor", "supervisor", "commune_officer", "commune_chair", "provincial_officer", "data_officer", "auditor"},
 }
 
@@ -109,11 +111,16 @@ def test_a_case_is_read_by_exactly_these_roles_where_the_relation_holds(view):
     assert MAY[view] == {role for role, one in EVERY.items() if permitted(Actor(one.subject, (one,)), view, CASE)}
 
 
-@pytest.mark.parametrize("view", ["file", "timeline", "as_of", "informant"])
+@pytest.mark.parametrize("view", ["file", "timeline", "as_of", "informant", "search"])
 def test_a_stranger_of_the_same_roles_reads_nothing_but_what_is_the_whole_lines(view):
     elsewhere = Standing("case", owner="somebody", lead=HANOI, incident=HANOI, provinces=())
     local = ("commune_officer", "commune_chair", "provincial_officer", "agency_user")
     assert [] == [role for role in local if permitted(Actor("you", (EVERY[role],)), view, elsewhere)]
+
+
+def test_nobody_who_may_search_may_see_who_is_restricted():
+    """The index holds nobody who is restricted, so no role may need it to."""
+    assert not roles()["views"]["search"].keys() & roles()["views"]["restricted"].keys()
 
 
 def test_a_hand_off_is_read_by_its_addressee_and_the_line():

@@ -50,6 +50,11 @@ class Files:
     def __init__(self, reader: Records, sealed: bool, since: Vector | None = None) -> None:
         self._reader, self._sealed, self._since = reader, sealed, since
 
+    @property
+    def stretch(self) -> tuple[Vector | None, Vector]:
+        """After which instant it is told, None for the beginning, and up to which."""
+        return self._since, self._reader.at
+
     async def case(self, id_: UUID) -> CaseFile | None:
         """The file of a case; None before it was opened."""
         family = await self._of_case(id_)

@@ -201,11 +201,11 @@ class Reader:
         Raises StoreGone if the key store does not answer. A box that its key does not open is shown as empty, never guessed.
         """
         wanted = set(persons) & {person for each in heard for person in people_in(each.row.state)} if persons else set[UUID]()
-        seen = await self._seen(wanted) if wanted else wanted
+        seen = await self.seen(wanted) if wanted else wanted
         keys: Mapping[UUID, bytes] = await self._keys.get(seen) if seen else {}
-        return [_opened(each, FactMapper(keys.get)) for each in heard]
+        return [opened(each, FactMapper(keys.get)) for each in heard]
 
-    async def _seen(self, persons: set[UUID]) -> set[UUID]:
+    async def seen(self, persons: set[UUID]) -> set[UUID]:
         """Those of these persons who are shown, as they stand today, whatever the instant. In doubt a person is restricted."""
         last: dict[UUID, str] = dict(await self.fetch(_SAID_LAST, _SAYS | {"persons": list(persons)}))
         forgotten = {person for person, said in last.items() if said == PersonForgotten.TOPIC}
@@ -249,7 +249,8 @@ class Reader:
         return list(self.at), list(self.at.values())
 
 
-def _opened(each: Heard, mapper: FactMapper) -> Recorded:
+def opened(each: Heard, mapper: FactMapper) -> Recorded:
+    """The fact, with what the mapper's keys open; if one of its boxes was altered, then nothing of it."""
     try:
         return recorded(each.log, each.row, mapper)
     except InvalidTag:

@@ -58,7 +58,8 @@ class Stretch(Shown):
 class Reads(Shown):
     """Every read of the files of a case or of those that name a person, and every refusal, oldest first.
 
-    nobody: nothing was shown to anybody in this stretch; None if that cannot be said because something is parked.
+    nobody: no file was shown to anybody in this stretch; None if that cannot be said because something is parked. That a search
+    names a file among its hits is no read of it: who searched is told apart.
     """
 
     id: UUID
@@ -77,7 +78,7 @@ def reads(
     after = since.get(LOG, 0) if since else 0
     within = [event for event in events if event.position > after]
     found = [_read(event, event.fact) for event in within if isinstance(event.fact, CaseRead)]
-    refused = [_refusal(event, event.fact) for event in within if isinstance(event.fact, ReadRefused)]
+    refused = [refusal_of(event, event.fact) for event in within if isinstance(event.fact, ReadRefused)]
     stretch = Stretch(
         log=LOG,
         after=after,
@@ -105,7 +106,8 @@ def _read(event: Recorded, fact: CaseRead) -> Read:
     )
 
 
-def _refusal(event: Recorded, fact: ReadRefused) -> Refusal:
+def refusal_of(event: Recorded, fact: ReadRefused) -> Refusal:
+    """A refusal as an answer tells it."""
     return Refusal(
         position=event.position,
         at=stamp(event),
