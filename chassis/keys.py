@@ -1,23 +1,27 @@
 """The key store: one AES-256 key a person, wrapped under a master key. Unreachable is never the same as missing."""
 
+import asyncio
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from opentelemetry import metrics
-from psycopg import Error
+from psycopg import AsyncConnection, Error
+from psycopg.errors import Diagnostic
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from chassis import wire
 from chassis.batches import Asked, Batches
 from chassis.failpoints import reach
-from chassis.transient import StoreGone
+from chassis.transient import StoreGone, pauses
 from contracts.kernel import Refused
 
 log_ = structlog.get_logger("hotline.keys")
@@ -25,6 +29,8 @@ lost_ = metrics.get_meter("hotline").create_counter(
     "hotline.keys.lost", description="persons asked for, for whom a box exists, whose key nobody knows: an alarm"
 )
 CACHED, SECONDS = 10_000, 30.0
+SWEEPS = 8  # tries, together some two seconds
+_NUMBER = re.compile(r"\d+")
 MASTER = "1"  # name of the master key that wraps new keys
 GONE = (Error, PoolTimeout, TooManyRequests, TimeoutError, OSError)
 _CREATE = "SELECT person, wrapped FROM create_keys($1, $2, $3)"
@@ -60,6 +66,10 @@ class KeyStore:
                 log_.error("keys are lost", persons=lost)
         return {person: key for person, key in found.items() if key}
 
+    async def knows(self, person: UUID) -> bool:
+        """Was anything ever sealed for this person? Raises StoreGone if nobody answers."""
+        return bool(await self._call("SELECT * FROM get_keys(%s)", [person]))
+
     async def create(self, persons: Iterable[UUID]) -> dict[UUID, bytes]:
         """A durable key for each person before the first event that uses it. Refuses `person-forgotten` for a destroyed one."""
         found, asked = self._from_cache(persons)
@@ -84,18 +94,18 @@ class KeyStore:
     async def sweep(self) -> None:
         """Rewrite the table, so that no destroyed key stays in its file. Its log and its backups still hold it until they expire.
 
-        Raises StoreGone if somebody holds the table just now, as a backup does, or nobody answers.
+        Raises StoreGone if somebody holds the table just now, as a backup does, or could still read what was destroyed, or nobody
+        answers.
         """
         try:
             async with self._pool.connection() as db:
-                try:
-                    await db.execute("SET statement_timeout = 0")
-                    await db.execute("SET lock_timeout = '500ms'")  # for so long others wait behind us if somebody holds the table
-                    await db.execute("VACUUM (FULL) person_key")  # a plain one frees places and promises nothing about their bytes
-                finally:
-                    await db.execute("RESET ALL")
+                for pause in islice(pauses(longest=0.5), SWEEPS):
+                    if not await _dead_left(db):
+                        return
+                    await asyncio.sleep(pause)  # a transaction that began before the deed still sees the key; they are short
         except GONE as problem:
             raise StoreGone("the table of keys cannot be swept now") from problem
+        raise StoreGone("somebody still sees destroyed keys")
 
     async def close(self) -> None:
         """Finish what is queued."""
@@ -151,3 +161,25 @@ class KeyStore:
 
     def _unwrap(self, person: UUID, wrapped: bytes) -> bytes:
         return self._master.decrypt(wrapped[:12], wrapped[12:], f"key|1|{person}".encode())
+
+
+async def _dead_left(db: AsyncConnection[Any]) -> int:
+    """Rewrite the table of keys; how many destroyed ones are still in its file, for somebody's older transaction may read them."""
+    said: list[str] = []
+
+    def note(notice: Diagnostic) -> None:
+        said.append(notice.message_detail or "")
+
+    db.add_notice_handler(note)
+    try:
+        await db.execute("SET statement_timeout = 0")
+        await db.execute("SET lock_timeout = '500ms'")  # for so long others wait behind us if somebody holds the table
+        await db.execute("VACUUM (FULL, VERBOSE) person_key")  # a plain one frees places and promises nothing about their bytes
+    finally:
+        db.remove_notice_handler(note)
+        await db.execute("RESET ALL")
+    # "3 dead row versions cannot be removed yet", in whatever language the server speaks
+    counted = [int(number[0]) for detail in said if (number := _NUMBER.search(detail))]
+    if not counted:
+        raise StoreGone("the server does not say what it left in the table of keys")
+    return counted[0]

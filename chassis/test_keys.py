@@ -269,6 +269,19 @@ def test_no_copy_of_a_destroyed_key_stays_in_the_file_of_the_table_once_it_is_sw
     assert set(kept) == set(run(store().get([*gone, *kept])))
 
 
+def test_a_sweep_is_not_done_while_somebody_still_sees_what_was_destroyed(templates, store, eraser, run):
+    """A transaction that began before the deed keeps the key in the file, whether it ever looks at the table or not."""
+    person = uuid4()
+    run(eraser.create([person]))
+    with psycopg.connect(templates.uri(store.name, "postgres")) as older:
+        older.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        older.execute("SELECT FROM pg_class LIMIT 1")
+        run(eraser.destroy(person, "12/QĐ", AT))
+        with pytest.raises(StoreGone):
+            run(eraser.sweep())
+    run(eraser.sweep())
+
+
 def test_a_sweep_gives_way_to_whoever_holds_the_table(templates, store, eraser, run):
     with psycopg.connect(templates.uri(store.name, "postgres")) as backup:
         backup.execute("LOCK TABLE person_key IN ACCESS SHARE MODE")

@@ -12,14 +12,25 @@ from uuid import UUID
 
 from eventsourcing.utils import register_topic
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PrivateAttr
+from pydantic_core import PydanticCustomError
 
 from contracts.rules import Rules
 
 NS = UUID("b7a4d6bb-ef15-564d-a36d-c91e3ecf4ef5")
 """Name space of every derived id: uuid5(NAMESPACE_URL, "urn:hotline111")."""
 
-Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
-"""A point in time, told with its offset and kept in UTC."""
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _in_utc(at: datetime) -> datetime:
+    """Clocks and calendars add and subtract: near the ends of what a datetime can say that would overflow."""
+    if not EARLIEST <= at < LATEST:
+        raise PydanticCustomError("unlikely-instant", "from 1900 to 2199")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A point in time from 1900 to 2199, told with its offset and kept in UTC."""
 
 
 @dataclass(frozen=True, slots=True)

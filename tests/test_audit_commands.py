@@ -15,7 +15,7 @@ from contracts.references import reference
 from services.projections.views.history import LOGS
 from tests.line import call, child, eventually, report, screening
 from tools.audit.running_logs import OPTIONS, running_logs
-from tools.hotline import app
+from tools.commands import app
 from tools.recovery.running import Running
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

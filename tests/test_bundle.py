@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from deploy.local.stack import SERVICES
 from tests.faults.desks import handed_over, looked_at, reported, taken_over
 from tests.line import eventually
-from tools.hotline import app
+from tools.commands import app
 from tools.ledger.writing import write_tar
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]

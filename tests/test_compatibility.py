@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from chassis import sealing
 from chassis.mapper import FactMapper
 from contracts.kernel import Fact, Instant, Personal, Shape
+from tools.commands import app
 from tools.compatibility import gate, releases
 from tools.compatibility.releases import CONTRACTS, Contracts
 from tools.compatibility.schemas import changes
 from tools.generate import golden
 from tools.generate.model import all_facts
 from tools.generate.schemas import FactSchema, documents
-from tools.hotline import app
 
 number = count(1)
 PERSON, OTHER = (UUID, ...), (UUID, ...)

@@ -14,7 +14,7 @@ from typer.main import get_command
 from chassis.settings import PREFIX, Settings
 from contracts import codes
 from contracts.rules import LOGS
-from tools.hotline import app
+from tools.commands import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "stories").glob("*.md"))]

@@ -24,7 +24,7 @@ from tests.faults.desks import handed_over, reported, taken_over
 from tests.faults.invariants import broken
 from tests.faults.kills import arm
 from tests.line import call, eventually
-from tools.hotline import app
+from tools.commands import app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -27,7 +27,7 @@ from tests.faults.canary import hits
 from tests.faults.erasing import PLACES, approve, die_at, is_told, key_lives
 from tests.line import call, eventually
 from tests.test_canary import BARE, MARK, mark, protect, record, write_in
-from tools.hotline import app
+from tools.commands import app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 EYES = ("TVV-01", "GS-01", "CT-99803", "DL-01", "KTV-01")

@@ -186,3 +186,10 @@ async def test_health_and_metrics_are_there_and_the_document_lists_the_commands(
     document = (await intake.http.get("/intake/v1/openapi.json")).json()
     assert "ReceiveContact" in document["components"]["schemas"]
     assert document["openapi"].startswith("3.1")
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1899-12-31T23:59:59Z"])
+async def test_a_time_that_nobody_can_mean_is_refused_at_its_pointer(intake, at):
+    answer = await intake.post("/intake/v1/contacts", CONTACT | {"received_at": at})
+    problem(answer, 422, "invalid-command")
+    assert [{"pointer": "/received_at", "code": "unlikely-instant"}] == answer.json()["errors"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from typer.testing import CliRunner
 
-from tools.hotline import app
+from tools.commands import app
 from tools.play import StoryError, load
 from tools.play.checks import INVARIANTS, differences, lost
 from tools.play.client import Answer, changed_mail, changed_payload, recorded_headers, zalo_headers

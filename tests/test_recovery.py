@@ -14,7 +14,7 @@ from chassis.kafka import topic_of
 from tests.faults.desks import handed_over, reported, taken_over
 from tests.faults.invariants import broken
 from tests.line import COMMUNE, call, eventually
-from tools.hotline import app
+from tools.commands import app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

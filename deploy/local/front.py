@@ -3,6 +3,7 @@
 Started by the supervisor: `python -m deploy.local.front PORT intake=http://127.0.0.1:… cases=…`.
 """
 
+import json
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,7 +20,8 @@ class Front:
 
     def __init__(self, services: dict[str, str]) -> None:
         self._services = services
-        unlimited = httpx2.Limits(max_connections=None)
+        # A kept connection may be closed by the service just when the next request is written to it.
+        unlimited = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(None, connect=5), limits=unlimited)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -28,7 +30,7 @@ class Front:
             return
         service = self._services.get(scope["path"].split("/")[1])
         if service is None:
-            await _answer(send, 404, "not-found")
+            await _answer(send, 404, "not found", f"No service has this path; they are: {', '.join(self._services)}.")
             return
         host, _, port = service.removeprefix("http://").partition(":")
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
@@ -41,7 +43,7 @@ class Front:
         try:
             answer = await self._client.send(request, stream=True)
         except httpx2.TransportError:
-            await _answer(send, 503, "service-unavailable")
+            await _answer(send, 503, "service unavailable", "The service does not answer; send the same again after Retry-After.")
             return
         try:
             headers = [header for header in answer.headers.raw if header[0].lower() not in HOP_BY_HOP]
@@ -67,11 +69,11 @@ async def _body(receive: Any) -> AsyncIterator[bytes]:
         yield message.get("body", b"")
 
 
-async def _answer(send: Any, status: int, code: str) -> None:
-    headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
+async def _answer(send: Any, status: int, title: str, detail: str) -> None:
+    headers = [(b"content-type", b"application/problem+json"), *([(b"retry-after", b"1")] if status == 503 else [])]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    body = f'{{"type":"about:blank","status":{status},"code":"{code}"}}'
-    await send({"type": "http.response.body", "body": body.encode()})
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    await send({"type": "http.response.body", "body": json.dumps(body).encode()})
 
 
 def main() -> None:

@@ -80,6 +80,13 @@ async def test_the_key_dies_and_then_the_person_is_told_to_be_forgotten_on_that_
     assert 0 == await intake.eraser.step()
 
 
+async def test_a_slip_in_the_id_is_refused_and_nothing_is_recorded(intake):
+    slip = str(uuid4())
+    answer = await intake.api.post(f"/intake/v1/persons/{slip}/erasure-requests", {"basis": "subject"}, "DL-01", ("data_officer",))
+    assert (409, "urn:hotline111:nothing-to-forget") == (answer.status_code, answer.json()["type"])
+    assert [] == await told_of(intake, slip)
+
+
 async def test_what_stands_in_the_log_about_a_forgotten_person_is_the_same_to_the_byte(intake):
     log = intake.worker.parts.log
     person = await approved(intake)

@@ -59,6 +59,10 @@ def test_a_child_is_not_forgotten_while_a_report_about_it_waits_for_a_decision()
     given(REQUESTED).when(waits, by="DL-02").refused("report-undecided")
 
 
+def test_nobody_is_proposed_whose_id_is_nobodys():
+    given().when(RequestErasure(basis="subject", known=False), by="DL-01").refused("nothing-to-forget")
+
+
 def test_to_propose_it_again_makes_nobody_else_the_proposer():
     given(REQUESTED).when(RequestErasure(basis="purpose_done"), by="DL-02").then_nothing()
 

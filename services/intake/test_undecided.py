@@ -25,7 +25,7 @@ async def told(intake, path, body, **headers):
 async def reported(intake):
     """A child of whom somebody told us, and whom a data officer proposes to forget; the record, and the child."""
     contact = await told(intake, "/contacts", CONTACT)
-    one = child()
+    one = child(name="Mẫu Thị Thử")
     body = {"contacts": [contact["id"]], "source": "neighbour", "centre": CONTACT["centre"], "received_at": CONTACT["received_at"]}
     body |= {"incident_commune": "99801@2025-07-01", "residence_commune": "99801@2025-07-01", "children": [one], "alleged": []}
     record = await told(intake, "/records", body | {"emergency": False, "procedures": ["child_protection"]})

@@ -6,12 +6,9 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.commands import Enrich
 from chassis.follow import Handlers
 from chassis.mapper import Recorded
 from contracts.intake import HoldPlaced, ReportReceived, ReportScreened
-from contracts.kernel import Command
-from services.intake.domain.erasure import ApproveErasure
 from services.intake.domain.persons import OPEN_CASE
 
 
@@ -36,14 +33,8 @@ UNDECIDED: Handlers = {ReportReceived: _reported, ReportScreened: _screened, Hol
 """How the facts of intake's log move the table `undecided`."""
 
 
-def with_reports(pool: AsyncConnectionPool) -> Enrich:
-    """Tells whoever approves an erasure which reports about the person wait. Raises a transient error if the database is gone."""
-
-    async def enrich(stream: UUID, command: Command) -> Command:
-        if not isinstance(command, ApproveErasure):
-            return command
-        async with pool.connection() as db:
-            rows = await (await db.execute("SELECT record FROM undecided WHERE child = %s ORDER BY record", (stream,))).fetchall()
-        return command.model_copy(update={"undecided": tuple(record for (record,) in rows)})
-
-    return enrich
+async def records_of(pool: AsyncConnectionPool, child: UUID) -> tuple[UUID, ...]:
+    """The records in which this child waits. Raises a transient error if the database is gone."""
+    async with pool.connection() as db:
+        rows = await (await db.execute("SELECT record FROM undecided WHERE child = %s ORDER BY record", (child,))).fetchall()
+    return tuple(record for (record,) in rows)

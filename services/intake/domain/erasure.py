@@ -17,12 +17,17 @@ ASKS_FOR_IT = frozenset({"erase", "withdraw"})
 
 
 class RequestErasure(Command):
-    """Propose to forget the person. `request`: the number of the data request that asks for it, if one does."""
+    """Propose to forget the person. `request`: the number of the data request that asks for it, if one does.
+
+    `known` is not the caller's to say: the service fills in whether anything was ever sealed for this id.
+    """
 
     creates: ClassVar[bool] = True
+    filled: ClassVar[frozenset[str]] = frozenset({"known"})
 
     basis: ErasureBasis
     request: int | None = None
+    known: bool = True
 
 
 class ApproveErasure(Command):
@@ -56,12 +61,16 @@ class ForgetPerson(Command):
 
 @decide.register
 def request_erasure(command: RequestErasure, state: State | None) -> Iterator[IntakeFact]:
-    """Also while a hold binds, so that it is answered. A second proposal changes nothing. Refuses `no-such-request`."""
+    """Also while a hold binds, so that it is answered. A second proposal changes nothing. Refuses `no-such-request`, and
+    `nothing-to-forget` where the id is nobody's: a slip in it would be certified, while the person meant lives on in the files.
+    """
     person = known_in(state)
+    if not command.known:
+        raise Refused("nothing-to-forget")
     if command.request is not None and not _asks_for_it(person, command.request):
         raise Refused("no-such-request", requests=[n for n in sorted(person.requests) if _asks_for_it(person, n)])
     if not person.proposal and not person.decision:
-        yield ErasureRequested(**told(command), proposed_by=command.actor)
+        yield ErasureRequested(basis=command.basis, request=command.request, proposed_by=command.actor)
 
 
 def _asks_for_it(person: Person, number: int) -> bool:
