@@ -159,8 +159,12 @@ class Api:
 
 
 async def body_of(request: Request, limit: int = JSON_LIMIT, media: str = "application/json") -> bytes:
-    """The raw body, at most `limit` bytes, of the media type. Raises Problem 415 for another type, 413 for a longer body."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media:
+    """The raw body, at most `limit` bytes, of the media type. Raises Problem 415 for another type, letters that are not UTF-8 or a
+    compressed body, 413 for a longer one."""
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "') if media == "application/json" else ""
+    packed = request.headers.get("content-encoding", "identity").lower() != "identity"
+    if kind.strip() != media or charset not in ("", "utf-8", "us-ascii") or packed:
         raise Problem(415, "wrong-type", accepted=media)
     return await read_all(request, limit)
 

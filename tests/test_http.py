@@ -1,5 +1,6 @@
 """What the world may send to a service, and what it answers: every error in one dialect, never a 5xx for bad input."""
 
+import json
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -112,6 +113,11 @@ async def test_without_an_idempotency_key_the_answer_names_the_header(intake):
 
 async def test_what_is_not_json_is_the_wrong_type(intake):
     problem(await intake.post("/intake/v1/contacts", b"{}", content_type="text/plain"), 415, "wrong-type")
+    body = json.dumps(CONTACT).encode()
+    for wrong in ({"content_type": "application/json; charset=utf-16"}, {"content_encoding": "gzip"}):
+        problem(await intake.post("/intake/v1/contacts", body, **wrong), 415, "wrong-type")
+    right = await intake.post("/intake/v1/contacts", body, content_type='application/json; charset="UTF-8"')
+    assert 201 == right.status_code
 
 
 async def test_unknown_paths_methods_and_ids_speak_the_same_dialect(intake):
