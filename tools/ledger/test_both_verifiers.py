@@ -3,8 +3,10 @@
 import pytest
 
 from tests.programs import built
-from tools.ledger.conftest import EXTRA, FILES, GONE, TOLD, bundle_at, relist, spoil
+from tools.ledger.conftest import CASES, EXTRA, FILES, GONE, TOLD, UNTIL, bundle_at, relist, spoil
+from tools.ledger.sample import history, signed_head
 from tools.ledger.tamper import GO, go, python
+from tools.ledger.writing import LogWriter
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,19 @@ def agree(desk, program):
         ours, theirs = ((code, sorted(line.split(" ")[:4] for line in lines.splitlines())) for code, lines in said)
         assert ours == theirs
         return ours[0]
+
+    return say
+
+
+@pytest.fixture
+def findings(desk, program):
+    """What both say is wrong, up to the position."""
+
+    def say(path, *options):
+        said = [verifier(["--policy", str(desk / "policy"), *options, str(path)])[1] for verifier in (python, go(program))]
+        ours, theirs = (sorted(" ".join(line.split(" ")[:4]) for line in lines.splitlines()) for lines in said)
+        assert ours == theirs
+        return [line for line in ours if line.startswith("FAIL")]
 
     return say
 
@@ -64,3 +79,121 @@ def test_of_a_receipt_for_another_place(tmp_path, agree):
     for position, index in ((200, b"index 200"), (290, b"index 290"), (10, b"index 8")):
         path.write_bytes(TOLD.receipt("cases", position).replace(b"index %d" % (position - 1), index))
         assert 1 == agree(path)
+
+
+# -- states ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    return history(until=UNTIL, rows={"intake": 12, "cases": 12, "projections": 12})
+
+
+def with_cause(text):
+    return b'{"meta":{"cause":%s}}' % text
+
+
+NO_CAUSE = {
+    "a person": with_cause(b'"rest:intake"'),
+    "a log that is not here": with_cause(b'"payroll:7"'),
+    "the name of a log alone": with_cause(b'"cases"'),
+    "no cause": b'{"meta":{}}',
+    "no meta": b"{}",
+    "an earlier entry": with_cause(b'"cases:2"'),
+    "an earlier entry, escaped": with_cause(b'"\\u0063ases:2"'),
+    "an entry of another log": with_cause(b'"intake:3"'),
+    "a long number": b'{"n":' + b"9" * 5_000 + b',"x":-1.5e999}',
+    "a hundred levels": b'{"a":' + b"[" * 99 + b"]" * 99 + b"}",
+    "brackets in a string": b'{"a":"' + b"[{" * 200 + b'"}',
+    "a whole pair of surrogates": b'{"a":"\\ud83d\\ude00"}',
+    "white space": b' \t\r\n{ "meta" : { } }\n',
+}
+WRONG_CAUSE = {
+    "itself": with_cause(b'"cases:3"'),
+    "a later entry": with_cause(b'"cases:4"'),
+    "behind the instant": with_cause(b'"intake:13"'),
+    "position 0": with_cause(b'"cases:0"'),
+    "no position": with_cause(b'"cases:"'),
+    "a huge position": with_cause(b'"cases:' + b"9" * 30 + b'"'),
+    "a leading zero": with_cause(b'"cases:02"'),
+    "a sign": with_cause(b'"cases:-1"'),
+    "a plus": with_cause(b'"intake:+1"'),
+    "a line end": with_cause(b'"cases:2\\n"'),
+    "digits that are not ASCII": with_cause('"cases:\u0662"'.encode()),
+    "more behind it": with_cause(b'"cases:2:1"'),
+    "null": with_cause(b"null"),
+    "a number": with_cause(b"5"),
+    "a list": with_cause(b"[]"),
+    "an object": with_cause(b"{}"),
+    "meta null": b'{"meta":null}',
+    "meta a list": b'{"meta":[]}',
+    "meta a string": b'{"meta":"x"}',
+    "no object": b"[]",
+    "nothing": b"",
+    "two values": b"{}{}",
+    "not UTF-8": b'{"a":"\xff"}',
+    "a mark of byte order": b"\xef\xbb\xbf{}",
+    "UTF-16": "{}".encode("utf-16"),
+    "not a number": b'{"a":NaN}',
+    "infinity": b'{"a":-Infinity}',
+    "half a pair of surrogates": b'{"a":"\\uDC00"}',
+    "halves as names": b'{"\\ud800":1,"\\udfff":2}',
+    "a member twice": b'{"meta":{},"meta":{}}',
+    "a member twice, escaped": b'{"a":{"b":1,"\\u0062":2}}',
+    "a hundred and one levels": b'{"a":' + b"[" * 100 + b"]" * 100 + b"}",
+    "nine thousand levels": b'{"a":' + b"[" * 9_000 + b"]" * 9_000 + b"}",
+    "a control character": b'{"a":"\x01"}',
+    "a comma too many": b'{"a":1,}',
+    "a leading zero in a number": b'{"a":01}',
+}
+
+
+@pytest.fixture
+def third(told, tmp_path, findings):
+    """What both say of a log of which the third entry has this state."""
+
+    def say(state):
+        told.rows["cases"][2] = told.rows["cases"][2]._replace(state=state)
+        bundle_at(tmp_path / "bundle", told)
+        return findings(tmp_path / "bundle")
+
+    return say
+
+
+@pytest.mark.parametrize("which", NO_CAUSE)
+def test_of_a_state_that_names_no_entry_or_an_earlier_one(third, which):
+    assert [] == third(NO_CAUSE[which])
+
+
+@pytest.mark.parametrize("which", WRONG_CAUSE)
+def test_of_a_state_of_which_the_cause_is_not_covered_or_cannot_be_read(third, which):
+    assert [f"FAIL cause {CASES} 3"] == third(WRONG_CAUSE[which])
+
+
+# -- entries -----------------------------------------------------------------------------------------------------------------------
+
+ENTRIES = {
+    "of the year 0": (3, lambda line: b"0000" + line[4:]),
+    "of an hour that does not exist": (3, lambda line: line[:11] + b"24:00:00.000000Z"),
+    "of a day that does not exist": (3, lambda line: line[:5] + b"02-30" + line[10:]),
+    "of a huge type": (6, lambda line: line + b"A" * 60_000),
+    "of a type without a name": (6, lambda line: b"." + line),
+    "of a stream in capitals": (4, lambda _: b"ABCDEFAB-0000-4000-8000-000000000001"),
+    "of version 0": (5, lambda _: b"0"),
+    "with a carriage return": (7, lambda line: line + b"\r"),
+    "with a ninth line": (7, lambda line: line + b"\n"),
+}
+
+
+@pytest.mark.parametrize("which", ENTRIES)
+def test_of_an_entry_of_another_shape(told, tmp_path, findings, which):
+    number, change = ENTRIES[which]
+    entries = told.entries("cases")
+    lines = entries[2].split(b"\n")
+    lines[number] = change(lines[number])
+    entries[2] = b"\n".join(lines)
+    writer = LogWriter(tmp_path / "export")
+    for one in entries:
+        writer.add(one)
+    writer.finish(signed_head(told.keys["cases"], entries))
+    assert [f"FAIL shape {CASES} 3"] == findings(tmp_path / "export")

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from chassis.ledger import note
-from chassis.ledger.entry import log_of
 from chassis.ledger.errors import LedgerError
 from chassis.ledger.policy import Opened, Policy
 from tools.ledger.files import Files
@@ -184,17 +183,13 @@ class BundleCheck:
             self.progress("states", min(count, len(self.named)), len(self.named))
 
     def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
-        """An instant is causally closed: what is shown was caused by what is at least covered."""
+        """An instant is causally closed: what is shown was caused by what is at least covered. Whoever is no log of it is no cause."""
         own, at = of
-        known = {log_of(origin) for origin in self.asked.policy.origins}
-        if log == own:
-            closed = position < at
-        elif log in claims.sizes:
-            closed = position <= claims.sizes[log]
-        else:
-            closed = log not in known or claims.single
-        if not closed:
-            reason = f"it was caused by entry {position} of {log}, which the instant does not cover"
+        if log not in self.logs:
+            return
+        last = at - 1 if log == own else claims.sizes[log]
+        if not 1 <= position <= last:
+            reason = f"it was caused by what is no entry of {log} before it, or none that the instant covers"
             self.logs[own].findings.append(Finding(Step.INSTANT, at, "cause", reason))
 
     # -- age -------------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// maxEntry bounds an entry in bytes; the format of bundles could hold 65,535.
+const maxEntry = 600
+
 const stampLayout = "2006-01-02T15:04:05.000000Z"
 
 type (
@@ -28,6 +31,9 @@ type entry struct {
 // parseEntry reads the eight lines of format v1 and holds origin and position against what they must be. before, the stamp of the
 // entry before, saves parsing the same stamp again: a batch shares one.
 func parseEntry(raw []byte, origin string, position int64, before stamp) (e entry, err error) {
+	if len(raw) > maxEntry {
+		return e, fmt.Errorf("longer than %d bytes", maxEntry)
+	}
 	var lines [8][]byte
 	rest := raw
 	for i := range lines {
@@ -88,7 +94,7 @@ func parseStamp(text []byte, before stamp) (at stamp, err error) {
 		return before, nil
 	}
 	// time.Parse also takes an hour of one digit and a comma: writing it again tells.
-	if read, err := time.Parse(stampLayout, string(text)); err != nil || read.Format(stampLayout) != string(text) {
+	if read, err := time.Parse(stampLayout, string(text)); err != nil || read.Year() < 1 || read.Format(stampLayout) != string(text) {
 		return at, fmt.Errorf("recorded_at %s is not as %s", shown(string(text)), stampLayout)
 	}
 	return stamp(text), nil
