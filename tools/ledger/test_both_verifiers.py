@@ -1,5 +1,8 @@
 """Two verifiers that share no code say the same of the same bytes: the code, the log and the position of each finding."""
 
+import os
+from contextlib import chdir
+
 import pytest
 
 from tests.programs import built
@@ -23,8 +26,8 @@ def desk(tmp_path_factory):
 
 @pytest.fixture
 def agree(desk, program):
-    def say(path):
-        said = [verifier(["--policy", str(desk / "policy"), str(path)]) for verifier in (python, go(program))]
+    def say(path, *options):
+        said = [verifier(["--policy", str(desk / "policy"), *options, str(path)]) for verifier in (python, go(program))]
         ours, theirs = ((code, sorted(line.split(" ")[:4] for line in lines.splitlines())) for code, lines in said)
         assert ours == theirs
         return ours[0]
@@ -197,3 +200,65 @@ def test_of_an_entry_of_another_shape(told, tmp_path, findings, which):
         writer.add(one)
     writer.finish(signed_head(told.keys["cases"], entries))
     assert [f"FAIL shape {CASES} 3"] == findings(tmp_path / "export")
+
+
+# -- the call ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def evidence(tmp_path, bundle):
+    """One of each kind, with what may be given beside it."""
+    (tmp_path / "receipt").write_bytes(TOLD.receipt("cases", 200))
+    (tmp_path / "checkpoint").write_bytes(TOLD.note("cases"))
+    (tmp_path / "state").write_bytes(TOLD.rows["cases"][199].state)
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "option", "code"),
+    [
+        ("bundle", "--state state", 2),
+        ("receipt", "--state state", 0),
+        ("receipt", "--state receipt", 1),
+        ("checkpoint", "--state state", 2),
+        ("bundle", f"--case {TOLD.of_case['cases']}", 0),
+        ("receipt", f"--case {TOLD.of_case['cases']}", 2),
+        ("checkpoint", f"--case {TOLD.of_case['cases']}", 2),
+        ("bundle", "--case mine", 2),
+        ("bundle", "--max-age 999999d", 0),
+        ("bundle", "--max-age 0h", 1),
+        ("bundle", "--max-age 0s", 1),
+        ("bundle", "--max-age 1h30m", 2),
+        ("bundle", "--max-age 1.5h", 2),
+        ("bundle", "--max-age -1h", 2),
+        ("bundle", "--max-age 7", 2),
+        ("bundle", "--max-age 7w", 2),
+        ("receipt", "--max-age 7d", 2),
+        ("checkpoint", "--max-age 12h", 2),
+        ("checkpoint", "--max-age 0h", 2),
+        ("bundle", "--held pipe", 2),
+        ("bundle", "--held bundle", 2),
+        ("receipt", "--state pipe", 2),
+        ("pipe", "", 2),
+        ("nothing", "", 2),
+    ],
+)
+def test_what_the_evidence_cannot_answer_is_a_wrong_call(evidence, agree, path, option, code):
+    with chdir(evidence):
+        assert code == agree(path, *option.split())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.touch() or os.truncate(path, 40 << 30)], ids=["a pipe", "huge"])
+def test_a_policy_that_is_no_file_of_its_size_is_a_wrong_call(evidence, program, make):
+    make(evidence / "policy")
+    said = [verifier(["--policy", str(evidence / "policy"), str(evidence / "bundle")]) for verifier in (python, go(program))]
+    assert [(2, ""), (2, "")] == said
+
+
+def test_witnesses_tell_the_age_of_a_receipt_and_of_a_checkpoint(evidence, program):
+    (evidence / "policy").write_bytes(TOLD.policy_with_quorum)
+    for age, code in (("999999d", 0), ("1s", 1), ("0h", 1)):
+        for path in ("receipt", "checkpoint", "bundle"):
+            words = ["--policy", str(evidence / "policy"), "--max-age", age, str(evidence / path)]
+            assert [code, code] == [verifier(words)[0] for verifier in (python, go(program))]

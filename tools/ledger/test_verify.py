@@ -129,7 +129,6 @@ def test_a_checkpoint_is_judged_against_the_heads_that_are_held(tmp_path):
     assert ("rollback", CASES, 101) == finding(verify(path, asked(held=[newer])))
     other = Held(Checkpoint(CASES, 100, bytes(32)), "the held checkpoint")
     assert ("fork", CASES, 0) == finding(verify(path, asked(held=[other])))
-    assert ("stale", CASES, 0) == finding(verify(path, asked(max_age=timedelta(days=1))))
 
 
 def test_heads_held_in_the_middle_of_a_tile_at_its_end_and_of_nothing_are_compared(export):

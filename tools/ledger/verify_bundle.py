@@ -16,7 +16,7 @@ from tools.ledger.verify_entries import see
 from tools.ledger.verify_log import CHECKPOINT, NOTES, LogCheck
 from tools.ledger.verify_states import LARGEST, STATES, Shown, adopted_in, judge
 
-AHEAD = timedelta(minutes=5)
+AHEAD = timedelta(minutes=1)
 """By how much a stamp may be later than the reader's own clock."""
 FAR = 253_402_300_799  # the last second that a date can have
 Progress = Callable[[str, int, int], None]
@@ -205,15 +205,15 @@ class BundleCheck:
 
 
 def too_old(opened: Opened, newest: datetime | None, asked: Asked) -> Finding | None:
-    """Whether a head is older than the reader takes. With witnesses their word counts, else the newest stamp."""
-    if asked.max_age is None:
-        return None
+    """Whether a head is older than the reader takes. With witnesses their word counts, else the newest stamp, if it has one."""
     if opened.witnessed_at is not None:
         newest = datetime.fromtimestamp(min(opened.witnessed_at, FAR), UTC)
+    if newest is None and asked.max_age is None:
+        return None
     if newest is None:
-        return Finding(Step.AGE, 0, "stale", "a checkpoint has no time, and no witness says when it was seen: it may be old")
+        return Finding(Step.AGE, 0, "stale", "no witness says when it was seen: it may be old")
     if newest > asked.now + AHEAD:
         return Finding(Step.AGE, 0, "stale", "the time that it is judged by lies in the future")
-    if asked.now - newest > asked.max_age:
+    if asked.max_age is not None and (not asked.max_age or asked.now - newest > asked.max_age):
         return Finding(Step.AGE, 0, "stale", f"nothing is newer than {newest.isoformat(timespec='seconds')}")
     return None

@@ -21,11 +21,11 @@ type (
 
 // entry is a row of a log as its leaf tells it.
 type entry struct {
-	stream  uuid
-	version int64
-	state   digest
-	at      stamp // sorts as text
-	adopts  bool  // it says by which policy the log is judged
+	stream            uuid
+	position, version int64
+	state             digest
+	at                stamp // sorts as text
+	adopts            bool  // it says by which policy the log is judged
 }
 
 // parseEntry reads the eight lines of format v1 and holds origin and position against what they must be. before, the stamp of the
@@ -55,6 +55,7 @@ func parseEntry(raw []byte, origin string, position int64, before stamp) (e entr
 	if n, ok := number(lines[2]); !ok || n != position {
 		return e, fmt.Errorf("it says position %s", shown(string(lines[2])))
 	}
+	e.position = position
 	if e.at, err = parseStamp(lines[3], before); err != nil {
 		return e, err
 	}

@@ -208,8 +208,8 @@ func (l *logCheck) age() {
 			l.note(found(stepAge, Stale, 0, "the witnesses' time is in the future"))
 		}
 	}
-	if l.MaxAge > 0 && l.Now.Sub(newest) > l.MaxAge {
-		l.note(found(stepAge, Stale, l.head.Size, "nothing is newer than %s, which is more than %s ago", newest.Format(stampLayout), l.MaxAge))
+	if l.MaxAge != 0 && l.Now.Sub(newest) > l.MaxAge {
+		l.note(found(stepAge, Stale, l.head.Size, "nothing is newer than %s", newest.Format(stampLayout)))
 	}
 }
 
