@@ -124,8 +124,10 @@ class BundleCheck:
                 self._check_states_of(log, log.check, claims.streams.get(log.name, frozenset()))
 
     def _check_no_other_states(self) -> None:
-        """Every shown state is some entry's, and the list is of exactly these."""
+        """Every shown state is some entry's, the list is of exactly these, and every folder is there for something."""
         try:
+            if self.files.hollow:
+                raise LedgerError("extra", "there is a folder with nothing in it")
             if any(digest not in self.named for digest in self.files.states):
                 raise LedgerError("extra", "there is a state that no entry names")
             if not sums_are_those_of(self.files):
@@ -165,7 +167,8 @@ class BundleCheck:
         listed, log = claims.streams.get("cases", frozenset()), self.logs.get("cases")
         claimed = "cases" in claims.streams and (listed is None or self.asked.case in listed)
         if not claimed or not log or (log.check and self.asked.case not in log.check.versions):
-            self.findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
+            findings = log.findings if log else self.findings
+            findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
 
     def _judge_states(self, claims: Claims) -> None:
         shown = iter([Shown(digest, place) for digest, place in self.files.states.items() if digest in self.named])
@@ -183,7 +186,7 @@ class BundleCheck:
             self.progress("states", min(count, len(self.named)), len(self.named))
 
     def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
-        """An instant is causally closed: what is shown was caused by what is at least covered. Whoever is no log of it is no cause."""
+        """An instant is causally closed: what is shown was caused by what is at least covered, if by a log of it."""
         own, at = of
         if log not in self.logs:
             return

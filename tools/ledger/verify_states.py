@@ -75,7 +75,7 @@ def _no_number(name: str) -> None:
 
 
 def _strict(raw: bytes) -> Any:
-    """JSON as RFC 8259 has it; numbers of any length, none of them exact. Raises ValueError, RecursionError for what others may refuse."""
+    """JSON as RFC 8259 has it; numbers of any length, no integer exact. Raises ValueError, RecursionError."""
     value = json.loads(raw.decode(), object_pairs_hook=_of_one_meaning, parse_constant=_no_number, parse_int=float)
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _is_deep(value):
         raise ValueError("nested too deeply")

@@ -111,7 +111,7 @@ func (c *check) folder(path string) error {
 		return err
 	}
 	defer root.Close()
-	return c.bundle(folder{root})
+	return c.bundle(&folder{root: root})
 }
 
 func (c *check) file(path string, size int64) error {
