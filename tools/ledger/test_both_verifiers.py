@@ -1,12 +1,14 @@
 """Two verifiers that share no code say the same of the same bytes: the code, the log and the position of each finding."""
 
 import os
+import tarfile
 from contextlib import chdir
+from io import BytesIO
 
 import pytest
 
 from tests.programs import built
-from tools.ledger.conftest import CASES, EXTRA, FILES, GONE, TOLD, UNTIL, bundle_at, relist, spoil
+from tools.ledger.conftest import CASES, EXTRA, FILES, GONE, TOLD, UNTIL, bundle_at, relist, spoil, turn
 from tools.ledger.sample import history, signed_head
 from tools.ledger.tamper import GO, go, python
 from tools.ledger.writing import LogWriter
@@ -223,6 +225,7 @@ def evidence(tmp_path, bundle):
         ("receipt", "--state receipt", 1),
         ("checkpoint", "--state state", 2),
         ("bundle", f"--case {TOLD.of_case['cases']}", 0),
+        ("bundle", f"--case {TOLD.of_case['intake']}", 1),
         ("receipt", f"--case {TOLD.of_case['cases']}", 2),
         ("checkpoint", f"--case {TOLD.of_case['cases']}", 2),
         ("bundle", "--case mine", 2),
@@ -262,3 +265,110 @@ def test_witnesses_tell_the_age_of_a_receipt_and_of_a_checkpoint(evidence, progr
         for path in ("receipt", "checkpoint", "bundle"):
             words = ["--policy", str(evidence / "policy"), "--max-age", age, str(evidence / path)]
             assert [code, code] == [verifier(words)[0] for verifier in (python, go(program))]
+
+
+# -- containers --------------------------------------------------------------------------------------------------------------------
+
+
+def plain(name, content=b"", **more):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    for key, value in more.items():
+        setattr(member, key, value)
+    return member, content
+
+
+def with_folder(raw):
+    return packed(plain("logs", type=tarfile.DIRTYPE)) + raw
+
+
+def packed(*members, form=tarfile.USTAR_FORMAT):
+    """Members without the end of a tar."""
+    return b"".join(member.tobuf(form) + content + bytes(-len(content) % 512) for member, content in members)
+
+
+def at_last_member(raw):
+    """Cut before the header of the last member."""
+    with tarfile.open(fileobj=BytesIO(raw)) as tar:
+        return raw[: tar.getmembers()[-1].offset]
+
+
+TARS = {
+    "as it was written": (lambda raw: raw, []),
+    "one block of zeros at its end": (lambda raw: raw.rstrip(b"\0") + bytes(512 - len(raw.rstrip(b"\0")) % 512 + 512), []),
+    "cut at a member": (at_last_member, ["FAIL malformed - -"]),
+    "cut within a header": (lambda raw: raw[:700], ["FAIL malformed - -"]),
+    "more behind it": (lambda raw: raw + b"more", ["FAIL extra - -"]),
+    "a folder": (with_folder, ["FAIL extra - -"]),
+    "a long header": (
+        lambda raw: packed(plain("instant", pax_headers={"x": "y"}), form=tarfile.PAX_FORMAT) + raw,
+        ["FAIL extra - -"],
+    ),
+    "a header for all": (lambda raw: tarfile.TarInfo.create_pax_global_header({"x": "y"}) + raw, ["FAIL extra - -"]),
+    "another name for it": (lambda raw: packed(plain("./instant")) + raw, ["FAIL extra - -"]),
+    "a file twice": (lambda raw: packed(plain("instant")) + raw, ["FAIL extra - -"]),
+    "a link": (lambda raw: packed(plain("policy", type=tarfile.SYMTYPE, linkname="instant")) + raw, ["FAIL extra - -"]),
+    "a header of GNU": (lambda raw: packed(plain("policy"), form=tarfile.GNU_FORMAT) + raw, ["FAIL malformed - -"]),
+    "zeros": (lambda _: bytes(10_240), ["FAIL malformed - -"]),
+}
+
+
+@pytest.mark.parametrize("which", TARS)
+def test_of_a_tar(tmp_path, findings, which):
+    change, found = TARS[which]
+    path = tmp_path / "b.tar"
+    bundle_at(path, tar=True)
+    path.write_bytes(change(path.read_bytes()))
+    assert found == findings(path)
+
+
+def test_of_a_tar_that_ends_in_a_hole_of_any_size(tmp_path, findings):
+    path = tmp_path / "b.tar"
+    bundle_at(path, tar=True)
+    os.truncate(path, 40 << 30)
+    assert ["FAIL extra - -"] == findings(path)
+    path.write_bytes(b"")
+    os.truncate(path, 40 << 30)
+    assert ["FAIL malformed - -"] == findings(path)
+
+
+@pytest.mark.parametrize("name", ["nothing", "logs/payroll", "logs/cases/tile/3", "states/deeper/still"])
+def test_of_a_folder_with_nothing_in_it(bundle, findings, name):
+    (bundle / name).mkdir(parents=True)
+    assert ["FAIL extra - -"] == findings(bundle)
+
+
+def test_of_a_copy_of_the_policy_that_is_larger_than_any(bundle, findings):
+    os.truncate(bundle / "policy", 256 * 1024)
+    assert [] == findings(bundle)
+    os.truncate(bundle / "policy", 256 * 1024 + 1)
+    assert ["FAIL extra - -"] == findings(bundle)
+
+
+# -- the same code -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("note", [b"x\n", b"", TOLD.note("cases")[:-9], TOLD.note("cases").replace(b"\n", b"\r\n")])
+def test_of_a_file_that_is_no_note(tmp_path, bundle, findings, note):
+    (tmp_path / "note").write_bytes(note)
+    assert [line.rpartition(" ")[0].rpartition(" ")[0] for line in findings(tmp_path / "note")]
+    (bundle / "logs/cases/checkpoint").write_bytes(note)
+    assert [f"FAIL checkpoint {CASES} -"] == findings(bundle)
+
+
+def test_of_bundles_and_tiles_of_another_name_or_content(bundle, findings):
+    entries = bundle / "logs/cases/tile/entries/001.p"
+    (entries / "34").rename(entries / "35")
+    assert [f"FAIL missing {CASES} 257"] == findings(bundle)
+
+
+def test_of_an_upper_tile_it_is_told_which_hash_differs(tmp_path, findings):
+    told = history(until=UNTIL, rows={"intake": 12, "cases": 600, "projections": 12})
+    bundle_at(tmp_path / "bundle", told)
+    spoil(tmp_path / "bundle/logs/cases/tile/1/000.p/2", turn(33))
+    assert [f"FAIL tile {CASES} 257"] == findings(tmp_path / "bundle")
+
+
+def test_of_an_export_without_its_checkpoint(export, findings):
+    (export / "checkpoint").unlink()
+    assert ["FAIL missing - -"] == findings(export)

@@ -22,6 +22,7 @@ from tools.ledger.verify_bundle import AHEAD, Asked, BundleCheck, Progress, too_
 from tools.ledger.verify_states import LARGEST as LARGEST_STATE
 
 RECEIPT = proof.FORMAT.encode()
+SIGNED = "\n\n— ".encode()
 
 
 class WrongCallError(Exception):
@@ -66,6 +67,8 @@ def verify(path: Path, asked: Asked, state: Path | None = None, progress: Progre
                 return BundleCheck(files_of(path, asked.most), asked, hands, progress).run()
         raw = _small(path)
         is_receipt = raw.startswith(RECEIPT)
+        if not is_receipt and SIGNED not in raw:
+            raise LedgerError("malformed", "neither a tar, nor a receipt, nor a checkpoint")
         _refuse_what_no_head_answers(asked, state, is_receipt=is_receipt)
         return _receipt(raw, asked, state) if is_receipt else _checkpoint(raw, asked)
     except LedgerError as problem:

@@ -137,7 +137,7 @@ func TestAFileThatIsTooLongIsNotReadToItsEnd(t *testing.T) {
 	long := strings.Repeat("x", 20<<20)
 	for what, broken := range map[string][2]string{
 		"instant":      {"instant", "FAIL malformed - - "},
-		"a checkpoint": {"logs/cases/checkpoint", "FAIL signature " + cases},
+		"a checkpoint": {"logs/cases/checkpoint", "FAIL checkpoint " + cases},
 		"a bundle":     {"logs/cases/tile/entries/000.p/20", "FAIL bundle " + cases + " 1 "},
 		"a tile":       {"logs/cases/tile/0/000.p/20", "FAIL tile " + cases + " 1 "},
 		"a state":      {stateName(w.rows["cases"][6].State), "FAIL state " + cases + " 7 "},
