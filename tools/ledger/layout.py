@@ -55,9 +55,7 @@ def _of_export(files: Files, trusted: Policy) -> Claims:
     own = Files({name: place for name, place in files.names.items() if name != SUMS}, files.states)
     name = log_of(origin)
     claims = Claims({name: own}, {name: origin}, single=True)
-    claims.streams[name] = None if files.states or SUMS in files.names else frozenset()
-    if not files.states:
-        claims.remarks.append("no states are shown: entries are checked, what they stand for is not")
+    claims.streams[name] = None
     return claims
 
 

@@ -1,6 +1,7 @@
 """Two verifiers that share no code say the same of the same bytes: the code, the log and the position of each finding."""
 
 import os
+import shutil
 import tarfile
 from contextlib import chdir
 from io import BytesIO
@@ -372,3 +373,48 @@ def test_of_an_upper_tile_it_is_told_which_hash_differs(tmp_path, findings):
 def test_of_an_export_without_its_checkpoint(export, findings):
     (export / "checkpoint").unlink()
     assert ["FAIL missing - -"] == findings(export)
+
+
+def test_of_an_export_that_does_not_show_its_states(export, findings):
+    shutil.rmtree(export / "states")
+    assert [f"FAIL missing {CASES} 1"] == findings(export)
+
+
+LISTS = {
+    "an unknown log": ("streams", b"payroll *\n"),
+    "all of all": ("streams", b"*\n"),
+    "an id in capitals": ("streams", b"cases ABCDEFAB-0000-4000-8000-000000000001\n"),
+    "two blanks": ("streams", b"cases  *\n"),
+    "no line end": ("streams", b"cases *"),
+    "a carriage return": ("instant", b"cases 290\r\nintake 20\r\nprojections 20\r\n"),
+    "no last line end": ("instant", b"cases 290\nintake 20\nprojections 20"),
+    "an empty line": ("instant", b"cases 290\n\nintake 20\nprojections 20\n"),
+    "a leading zero": ("instant", b"cases 0290\nintake 20\nprojections 20\n"),
+    "size 0": ("instant", b"cases 290\nintake 0\nprojections 20\n"),
+    "a log with a number": ("instant", b"cases 290\nintake2 20\nprojections 20\n"),
+}
+
+
+@pytest.mark.parametrize("which", LISTS)
+def test_of_a_list_that_is_not_as_it_is_written(bundle, findings, which):
+    name, content = LISTS[which]
+    (bundle / name).write_bytes(content)
+    assert ["FAIL malformed - -"] == findings(bundle)
+
+
+SUMS = {
+    "one blank": lambda raw: raw.replace(b"  ", b" "),
+    "a star before the name": lambda raw: raw.replace(b"  ", b" *"),
+    "not sorted": lambda raw: b"".join(reversed(raw.splitlines(keepends=True))),
+    "one twice": lambda raw: raw[:131] + raw,
+    "one in place of another": lambda raw: raw[:131] + raw[:131] + raw[262:],
+    "no last line end": lambda raw: raw[:-1],
+    "carriage returns": lambda raw: raw.replace(b"\n", b"\r\n"),
+    "capitals": lambda raw: raw.upper(),
+}
+
+
+@pytest.mark.parametrize("which", SUMS)
+def test_of_a_list_of_sums_that_is_not_as_it_is_written(bundle, findings, which):
+    spoil(bundle / "states/SHA256SUMS", SUMS[which])
+    assert ["FAIL state - -"] == findings(bundle)

@@ -166,7 +166,7 @@ func (c *check) claims(files *catalog) (told claims, problem *Finding) {
 		n, err := decimal(size)
 		_, twice := told.at[log]
 		told.at[log] = n
-		return err == nil && logName.MatchString(log) && !twice
+		return err == nil && n > 0 && logName.MatchString(log) && !twice
 	}); problem != nil {
 		return told, problem
 	}
@@ -186,14 +186,8 @@ func (c *check) claims(files *catalog) (told claims, problem *Finding) {
 	return told, nil
 }
 
-// claim reads a line of streams: <log> <stream>, <log> * for all of a log, or * for all of all.
+// claim reads a line of streams: <log> <stream>, or <log> * for all of a log.
 func (told *claims) claim(line string) bool {
-	if line == "*" {
-		for log := range told.at {
-			told.all[log] = true
-		}
-		return true
-	}
 	log, text, _ := strings.Cut(line, " ")
 	if _, ok := told.at[log]; !ok {
 		return false
