@@ -15,6 +15,9 @@ from chassis.ledger.errors import LedgerError
 
 BLOCK = 512
 DEEPEST = 12
+PADDING = 10 << 20
+"""Bytes behind the end of a tar: whoever writes tars fills up a record of blocks."""
+USTAR = b"ustar\0" + b"00"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
@@ -42,10 +45,14 @@ class Place(NamedTuple):
 
 @dataclass
 class Files:
-    """names: every regular file but the states; states: those named `states/<sha256>`, by their digest."""
+    """names: every regular file but the states; states: those named `states/<sha256>`, by their digest.
+
+    hollow: whether there is a folder without anything in it.
+    """
 
     names: dict[str, Place] = field(default_factory=dict)
     states: dict[bytes, Place] = field(default_factory=dict)
+    hollow: bool = False
 
     def read(self, name: str, limit: int) -> bytes:
         """Raises LedgerError `missing` if there is no such file, `malformed` if it is larger than `limit`."""
@@ -62,10 +69,14 @@ class Files:
 def files_of(path: Path, most: int) -> Files:
     """Every file of the folder or tar at `path`; most: how many are looked at.
 
-    Raises LedgerError `extra` for what is neither file nor folder, `malformed` for what is no plain tar or is too much, OSError.
+    Raises LedgerError `extra` for what is neither a file nor a folder (a tar has files only), `malformed` for what is no plain tar
+    or is too much, OSError.
     """
     found = Files()
     for name, place in _folder(str(path), "", 0) if path.is_dir() else _tar(str(path)):
+        if place is None:
+            found.hollow = True
+            continue
         if len(found.names) + len(found.states) >= most:
             raise LedgerError("malformed", f"more than {most} files; the option --most takes more")
         if digest := _digest(name):
@@ -94,12 +105,14 @@ def _checked(name: str) -> str:
     return name
 
 
-def _folder(root: str, prefix: str, depth: int) -> Iterator[tuple[str, Place]]:
+def _folder(root: str, prefix: str, depth: int) -> Iterator[tuple[str, Place | None]]:
+    """The files; None for a folder with nothing in it."""
+    is_empty = bool(prefix)
     if depth > DEEPEST:
         raise LedgerError("extra", "folders lie deeper than those of a log")
     with os.scandir(os.path.join(root, prefix)) as found:  # noqa: PTH118 - a path object for each of a million files takes its time
         for item in found:
-            name = _checked(prefix + item.name)
+            is_empty, name = False, _checked(prefix + item.name)
             if item.is_symlink():
                 raise LedgerError("extra", "a link lies between the files")
             if item.is_dir():
@@ -108,10 +121,12 @@ def _folder(root: str, prefix: str, depth: int) -> Iterator[tuple[str, Place]]:
                 yield name, Place(item.path, 0, item.stat(follow_symlinks=False).st_size)
             else:
                 raise LedgerError("extra", "something that is neither a file nor a folder lies between the files")
+    if is_empty:
+        yield prefix, None
 
 
 def _tar(path: str) -> Iterator[tuple[str, Place]]:
-    """The members of a plain tar. Whatever its format can do beyond files and folders is refused, extended headers included."""
+    """The members of a plain tar, which are files. All else is refused, folders and extended headers included."""
     size = os.stat(path).st_size  # noqa: PTH116
     at = 0
     with open(path, "rb") as file:  # noqa: PTH123
@@ -126,14 +141,13 @@ def _tar(path: str) -> Iterator[tuple[str, Place]]:
             at += BLOCK + -(-length // BLOCK) * BLOCK
             if at > size:
                 raise LedgerError("malformed", "the tar ends early")
-            if kind == b"0":
-                yield _checked(name), Place(path, file.tell(), length)
-            elif kind != b"5" or length:
-                raise LedgerError("extra", "the tar holds something that is neither a file nor a folder")
-        file.seek(at)
-        while rest := file.read(1 << 20):
-            if rest.strip(b"\0"):
-                raise LedgerError("extra", "something lies behind the end of the tar")
+            if kind != b"0":
+                raise LedgerError("extra", "the tar holds something that is no file")
+            yield _checked(name), Place(path, file.tell(), length)
+        if at == 0 or (second := file.read(BLOCK)) not in {b"", bytes(BLOCK)}:
+            raise LedgerError("malformed", "not a plain tar")
+        if size - file.tell() > PADDING or (second and file.read(PADDING).strip(b"\0")):
+            raise LedgerError("extra", "something lies behind the end of the tar")
 
 
 def _member(header: bytes) -> tuple[str, int, bytes]:
@@ -143,11 +157,9 @@ def _member(header: bytes) -> tuple[str, int, bytes]:
         names = [part.split(b"\0")[0].decode("ascii") for part in (header[345:500], header[:100])]
     except ValueError:
         raise LedgerError("malformed", "not a plain tar, or it ends early") from None
-    if total != sum(header[:148]) + sum(header[156:]) + 8 * 32 or header[257:262] != b"ustar":
-        raise LedgerError("malformed", "a header of the tar is damaged")
-    kind = header[156:157].replace(b"\0", b"0")
-    name = "/".join(part for part in names if part)
-    return name.removeprefix("./").rstrip("/") if kind == b"5" else name.removeprefix("./"), size, kind
+    if total != sum(header[:148]) + sum(header[156:]) + 8 * 32 or header[257:265] != USTAR:
+        raise LedgerError("malformed", "a header of the tar is damaged, or not of ustar")
+    return "/".join(part for part in names if part), size, header[156:157].replace(b"\0", b"0")
 
 
 def _octal(digits: bytes) -> int:

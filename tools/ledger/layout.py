@@ -41,22 +41,21 @@ def claims_of(files: Files, trusted: Policy) -> Claims:
     """Of a bundle, or of the export of one log. Raises LedgerError."""
     if INSTANT in files.names or STREAMS in files.names or any(name.startswith("logs/") for name in files.names):
         return _of_bundle(files, trusted)
-    if "checkpoint" in files.names:
+    if any(name == "checkpoint" or name.startswith(("tile/", "checkpoints/")) for name in files.names):
         return _of_export(files, trusted)
     raise LedgerError("malformed", "neither a bundle (instant) nor the export of a log (checkpoint)")
 
 
 def _of_export(files: Files, trusted: Policy) -> Claims:
-    text, _ = taken_apart(files.read("checkpoint", note.LARGEST))
-    origin = text.partition("\n")[0]
+    raw = files.read("checkpoint", note.LARGEST)
+    origin = raw.partition(b"\n")[0].decode("latin-1")
     if origin not in trusted.origins:
+        taken_apart(raw)
         raise LedgerError("origin", "a checkpoint of a log that the policy does not list")
     own = Files({name: place for name, place in files.names.items() if name != SUMS}, files.states)
     name = log_of(origin)
     claims = Claims({name: own}, {name: origin}, single=True)
-    claims.streams[name] = None if files.states or SUMS in files.names else frozenset()
-    if not files.states:
-        claims.remarks.append("no states are shown: entries are checked, what they stand for is not")
+    claims.streams[name] = None
     return claims
 
 

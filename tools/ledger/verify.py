@@ -7,11 +7,13 @@ import time
 from concurrent.futures import BrokenExecutor
 from datetime import datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from chassis.ledger import proof
 from chassis.ledger.errors import LedgerError
-from chassis.ledger.policy import Policy
+from chassis.ledger.policy import LARGEST as LARGEST_POLICY
+from chassis.ledger.policy import NOBODY, Policy
 from chassis.ledger.proof import Proof
 from tools.ledger.files import files_of
 from tools.ledger.findings import Finding, Held, Line, Report, Step
@@ -20,6 +22,7 @@ from tools.ledger.verify_bundle import AHEAD, Asked, BundleCheck, Progress, too_
 from tools.ledger.verify_states import LARGEST as LARGEST_STATE
 
 RECEIPT = proof.FORMAT.encode()
+SIGNED = "\n\n— ".encode()
 
 
 class WrongCallError(Exception):
@@ -29,7 +32,8 @@ class WrongCallError(Exception):
 def policy_of(*paths: Path) -> Policy:
     """Files, and folders of files, one an epoch. Raises WrongCallError: without a trust root there is nothing to verify against."""
     try:
-        return Policy.at(*paths)
+        files = (sorted(path.glob("[!.]*")) if path.is_dir() else [path] for path in paths)
+        return Policy.of_epochs([_own(file, LARGEST_POLICY) for file in chain.from_iterable(files)])
     except OSError as problem:
         raise WrongCallError(f"the policy cannot be read ({type(problem).__name__})") from None
     except LedgerError as problem:
@@ -39,7 +43,7 @@ def policy_of(*paths: Path) -> Policy:
 def held_of(path: Path, policy: Policy) -> Held:
     """A checkpoint or a receipt that the reader kept. Raises WrongCallError if there is none, LedgerError if it is not genuine."""
     try:
-        raw = _small(path)
+        raw = _own(path)
     except OSError as problem:
         raise WrongCallError(f"a held head cannot be read ({type(problem).__name__})") from None
     if raw.startswith(RECEIPT):
@@ -50,16 +54,23 @@ def held_of(path: Path, policy: Policy) -> Held:
 def verify(path: Path, asked: Asked, state: Path | None = None, progress: Progress = lambda *_: None) -> Report:
     """Judge whatever lies at `path`: a bundle, the export of one log, a receipt or a checkpoint.
 
-    state: the bytes that a receipt's entry stands for. Raises WrongCallError if there is nothing at `path`.
+    state: the bytes that a receipt's entry stands for. Raises WrongCallError if there is nothing at `path`, or if what lies there
+    cannot answer what was asked.
     """
     if not (path.is_dir() or path.is_file()):
         raise WrongCallError("there is no file and no folder of this name")
     try:
         if path.is_dir() or not _is_text(path):
+            if state:
+                raise WrongCallError("state bytes are given with a receipt; a bundle or export has its own")
             with Hands() as hands:
                 return BundleCheck(files_of(path, asked.most), asked, hands, progress).run()
         raw = _small(path)
-        return _receipt(raw, asked, state) if raw.startswith(RECEIPT) else _checkpoint(raw, asked)
+        is_receipt = raw.startswith(RECEIPT)
+        if not is_receipt and SIGNED not in raw:
+            raise LedgerError("malformed", "neither a tar, nor a receipt, nor a checkpoint")
+        _refuse_what_no_head_answers(asked, state, is_receipt=is_receipt)
+        return _receipt(raw, asked, state) if is_receipt else _checkpoint(raw, asked)
     except LedgerError as problem:
         return Report([Line("", Finding.of(Step.CONTAINER, problem))])
     except OSError as problem:
@@ -89,16 +100,14 @@ def _receipt(raw: bytes, asked: Asked, state: Path | None) -> Report:
     except LedgerError as problem:
         return Report([Line(_claimed(shown.note, asked), Finding.of(Step.NOTE, problem))])
     opened, at = asked.policy.opened(shown.note), datetime.fromisoformat(entry.recorded_at)
-    finding = _against_held(Held(head, ""), asked, receipt=True)
+    findings = [_against_held(Held(head, ""), asked, receipt=True), too_old(opened, None, asked)]
     if at > asked.now + AHEAD:
-        finding = Finding(Step.AGE, entry.position, "stale", "the entry is stamped in the future")
-    if asked.case and entry.stream != asked.case:
-        finding = Finding(Step.STATES, entry.position, "missing", "the receipt is not for a fact of the case that was asked for")
-    if state and sha256(_small(state)).hexdigest() != entry.state:
+        findings.append(Finding(Step.AGE, entry.position, "stale", "the entry is stamped in the future"))
+    if state and sha256(_own(state)).hexdigest() != entry.state:
         reason = "the state that was given is not the one that the entry names"
-        finding = Finding(Step.STATES, entry.position, "state", reason)
+        findings.append(Finding(Step.STATES, entry.position, "state", reason))
     remark = f"entry {entry.position}: {entry.type}, version {entry.version}, recorded at {entry.recorded_at}"
-    return Report([Line(head.origin, finding or too_old(opened, at, asked), head)], [remark], len(raw))
+    return Report([Line(head.origin, min(filter(None, findings), default=None), head)], [remark], len(raw))
 
 
 def _checkpoint(raw: bytes, asked: Asked) -> Report:
@@ -132,6 +141,27 @@ def _is_text(path: Path) -> bool:
     with path.open("rb") as file:
         begin = file.read(512)
     return b"\0" not in begin and not begin.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"))
+
+
+def _refuse_what_no_head_answers(asked: Asked, state: Path | None, *, is_receipt: bool) -> None:
+    """Raises WrongCallError: what was asked and not looked at would be taken for answered."""
+    if asked.case:
+        raise WrongCallError("a case is shown by a bundle or an export; a receipt or a checkpoint shows none")
+    if state and not is_receipt:
+        raise WrongCallError("state bytes are given with a receipt; a checkpoint stands for none")
+    if asked.max_age is not None and asked.policy.quorum == NOBODY:
+        raise WrongCallError("without witnesses, the age of a receipt or a checkpoint cannot be told")
+
+
+def _own(path: Path, limit: int = LARGEST_STATE) -> bytes:
+    """A file of the reader's own. Raises WrongCallError for none that is read to an end, or one larger than it can be; OSError."""
+    if path.exists() and not path.is_file():
+        raise WrongCallError("a file that was named is no regular file")
+    with path.open("rb") as file:
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        raise WrongCallError(f"a file that was named is larger than {limit} bytes")
+    return raw
 
 
 def _small(path: Path) -> bytes:

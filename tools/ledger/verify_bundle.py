@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from chassis.ledger import note
-from chassis.ledger.entry import log_of
 from chassis.ledger.errors import LedgerError
 from chassis.ledger.policy import Opened, Policy
 from tools.ledger.files import Files
@@ -17,7 +16,7 @@ from tools.ledger.verify_entries import see
 from tools.ledger.verify_log import CHECKPOINT, NOTES, LogCheck
 from tools.ledger.verify_states import LARGEST, STATES, Shown, adopted_in, judge
 
-AHEAD = timedelta(minutes=5)
+AHEAD = timedelta(minutes=1)
 """By how much a stamp may be later than the reader's own clock."""
 FAR = 253_402_300_799  # the last second that a date can have
 Progress = Callable[[str, int, int], None]
@@ -125,8 +124,10 @@ class BundleCheck:
                 self._check_states_of(log, log.check, claims.streams.get(log.name, frozenset()))
 
     def _check_no_other_states(self) -> None:
-        """Every shown state is some entry's, and the list is of exactly these."""
+        """Every shown state is some entry's, the list is of exactly these, and every folder is there for something."""
         try:
+            if self.files.hollow:
+                raise LedgerError("extra", "there is a folder with nothing in it")
             if any(digest not in self.named for digest in self.files.states):
                 raise LedgerError("extra", "there is a state that no entry names")
             if not sums_are_those_of(self.files):
@@ -166,7 +167,8 @@ class BundleCheck:
         listed, log = claims.streams.get("cases", frozenset()), self.logs.get("cases")
         claimed = "cases" in claims.streams and (listed is None or self.asked.case in listed)
         if not claimed or not log or (log.check and self.asked.case not in log.check.versions):
-            self.findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
+            findings = log.findings if log else self.findings
+            findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
 
     def _judge_states(self, claims: Claims) -> None:
         shown = iter([Shown(digest, place) for digest, place in self.files.states.items() if digest in self.named])
@@ -184,17 +186,13 @@ class BundleCheck:
             self.progress("states", min(count, len(self.named)), len(self.named))
 
     def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
-        """An instant is causally closed: what is shown was caused by what is at least covered."""
+        """An instant is causally closed: what is shown was caused by what is at least covered, if by a log of it."""
         own, at = of
-        known = {log_of(origin) for origin in self.asked.policy.origins}
-        if log == own:
-            closed = position < at
-        elif log in claims.sizes:
-            closed = position <= claims.sizes[log]
-        else:
-            closed = log not in known or claims.single
-        if not closed:
-            reason = f"it was caused by entry {position} of {log}, which the instant does not cover"
+        if log not in self.logs:
+            return
+        last = at - 1 if log == own else claims.sizes[log]
+        if not 1 <= position <= last:
+            reason = f"it was caused by what is no entry of {log} before it, or none that the instant covers"
             self.logs[own].findings.append(Finding(Step.INSTANT, at, "cause", reason))
 
     # -- age -------------------------------------------------------------------------------------------------------------------
@@ -210,15 +208,15 @@ class BundleCheck:
 
 
 def too_old(opened: Opened, newest: datetime | None, asked: Asked) -> Finding | None:
-    """Whether a head is older than the reader takes. With witnesses their word counts, else the newest stamp."""
-    if asked.max_age is None:
-        return None
+    """Whether a head is older than the reader takes. With witnesses their word counts, else the newest stamp, if it has one."""
     if opened.witnessed_at is not None:
         newest = datetime.fromtimestamp(min(opened.witnessed_at, FAR), UTC)
+    if newest is None and asked.max_age is None:
+        return None
     if newest is None:
-        return Finding(Step.AGE, 0, "stale", "a checkpoint has no time, and no witness says when it was seen: it may be old")
+        return Finding(Step.AGE, 0, "stale", "no witness says when it was seen: it may be old")
     if newest > asked.now + AHEAD:
         return Finding(Step.AGE, 0, "stale", "the time that it is judged by lies in the future")
-    if asked.now - newest > asked.max_age:
+    if asked.max_age is not None and (not asked.max_age or asked.now - newest > asked.max_age):
         return Finding(Step.AGE, 0, "stale", f"nothing is newer than {newest.isoformat(timespec='seconds')}")
     return None

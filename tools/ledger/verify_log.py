@@ -129,20 +129,25 @@ class LogCheck:
         level, hashes = 1, self._full
         while hashes:
             for tile in row(level, self.checkpoint.size):
-                expected = b"".join(hashes[tile.entries.start : tile.entries.stop])
-                if (place := self.files.names.get(tile.path)) and not self._is(tile, expected):
-                    position = (tile.entries.start << HEIGHT * level) + 1
+                expected = hashes[tile.entries.start : tile.entries.stop]
+                place = self.files.names.get(tile.path)
+                if place and (at := self._differs(tile, expected)) is not None:
+                    position = (tile.entries.start + at << HEIGHT * level) + 1
                     reason = f"tile {tile.index} of level {level} holds other hashes than the entries have"
                     self.findings.append(Finding(Step.TILES, position, "tile", reason))
                 self.read += place.size if place else 0
             hashes = [perfect(hashes[at : at + FULL]) for at in range(0, len(hashes) - FULL + 1, FULL)]
             level += 1
 
-    def _is(self, tile: Tile, expected: bytes) -> bool:
+    def _differs(self, tile: Tile, expected: list[bytes]) -> int | None:
+        """The first hash that is another, the last where there is more behind it; None where all is as expected."""
         try:
-            return self.files.read(tile.path, 32 * FULL) == expected
+            told = self.files.read(tile.path, 32 * FULL)
         except LedgerError:
-            return False
+            return 0
+        if told == b"".join(expected):
+            return None
+        return next((n for n, hash_ in enumerate(expected) if told[32 * n : 32 * n + 32] != hash_), len(expected) - 1)
 
     def _check_held(self) -> None:
         for checkpoint, source in self.held:

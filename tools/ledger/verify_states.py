@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 from chassis.ledger.errors import LedgerError
 from tools.ledger.files import Place
 
-LARGEST = 4 * 1024 * 1024
+LARGEST = 16 * 1024 * 1024
 """Bytes of a state that is looked at. A command's body has at most 1,000,000; it may double when sealed."""
+DEEPEST = 100
+"""Objects and lists inside each other."""
 STATES = 2_000
 """States of one run."""
 _SHA256 = re.compile("[0-9a-f]{64}")
-_CAUSE = re.compile(r"([a-z]{1,40}):([1-9][0-9]{0,18})")
+_CAUSE = re.compile(r"([a-z]{1,40}):(?:([1-9][0-9]{0,17})|.*)", re.DOTALL)
 
 
 class Shown(NamedTuple):
@@ -22,7 +24,10 @@ class Shown(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """wrong: (digest, code, reason); causes: (digest, log, position) of those that name an entry of a log."""
+    """wrong: (digest, code, reason); causes: (digest, name, position) of those that begin as the name of a log does.
+
+    position: 0 where no plain number stands behind the name.
+    """
 
     wrong: list[tuple[bytes, str, str]]
     causes: list[tuple[bytes, str, int]]
@@ -64,12 +69,35 @@ def _of_one_meaning(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _no_number(name: str) -> None:
+    """Raises ValueError for NaN and the infinities, which are not of JSON."""
+    raise ValueError(f"{name} is no number")
+
+
+def _strict(raw: bytes) -> Any:
+    """JSON as RFC 8259 has it; numbers of any length, no integer exact. Raises ValueError, RecursionError."""
+    value = json.loads(raw.decode(), object_pairs_hook=_of_one_meaning, parse_constant=_no_number, parse_int=float)
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST and _is_deep(value):
+        raise ValueError("nested too deeply")
+    if b"\\ud" in raw or b"\\uD" in raw:
+        json.dumps(value, ensure_ascii=False).encode()  # half a pair of surrogates is no text
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [inner for inner in level if isinstance(inner, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
 def _cause(raw: bytes) -> tuple[str, int] | None:
     """Raises LedgerError `cause` for bytes that are no state: what caused it cannot be known."""
     try:
-        state: Any = json.loads(raw.decode(), object_pairs_hook=_of_one_meaning)
-        cause = state.get("meta", {}).get("cause", "")
-        found = _CAUSE.fullmatch(cause)
+        found = _CAUSE.fullmatch(_strict(raw).get("meta", {}).get("cause", ""))
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise LedgerError("cause", "a state is not the envelope of a fact, so its cause cannot be read") from None
-    return (found[1], int(found[2])) if found else None
+    return (found[1], int(found[2] or 0)) if found else None

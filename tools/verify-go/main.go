@@ -14,8 +14,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,7 +97,11 @@ func parse(args []string, log io.Writer) (*call, error) {
 		return nil
 	})
 	flags.StringVar(&c.options.Case, "case", "", "the `id` of a case that must be shown whole")
-	flags.DurationVar(&c.options.MaxAge, "max-age", 0, "how old the newest entry of a log may be, as 36h; 0 for any age")
+	flags.Func("max-age", "how old the newest entry of a log may be, an `age` as 30m, 36h or 7d; nothing is fresh enough for 0h", func(text string) error {
+		age, err := parseAge(text)
+		c.options.MaxAge = age
+		return err
+	})
 	flags.Func("expect", "the `origin` of a log: no other may be shown; may be repeated; default all of the policy", func(origin string) error {
 		c.options.Expect = append(c.options.Expect, origin)
 		return nil
@@ -119,6 +126,26 @@ func parse(args []string, log io.Writer) (*call, error) {
 	}
 	c.path = paths[0]
 	return c, c.read()
+}
+
+var (
+	agePattern = regexp.MustCompile(`^([0-9]{1,6})([smhd])$`)
+	ageUnits   = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+)
+
+func parseAge(text string) (time.Duration, error) {
+	words := agePattern.FindStringSubmatch(text)
+	if words == nil {
+		return 0, errors.New("an age is a number and s, m, h or d: 36h")
+	}
+	count, err := strconv.ParseInt(words[1], 10, 64)
+	if count == 0 {
+		return verify.NoneFresh, err
+	}
+	if count > int64(math.MaxInt64/ageUnits[words[2]]) {
+		return math.MaxInt64, err // 292 years
+	}
+	return time.Duration(count) * ageUnits[words[2]], err
 }
 
 // read the files and values of the call: they are the reader's own, so what is wrong with them makes the call wrong.
@@ -167,7 +194,13 @@ func readPolicies(paths []string) (policies [][]byte, err error) {
 	return policies, nil
 }
 
+// readFile of the reader's own: a regular file, for nobody knows when a pipe ends.
 func readFile(name string, limit int64) ([]byte, error) {
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err

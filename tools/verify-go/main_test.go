@@ -47,7 +47,7 @@ func TestTheCallAnswersWithItsExitCode(t *testing.T) {
 		"--policy policy --now 2026-11-24T00:00:00Z --state state receipt": {clean, "OK hotline111.example/test/cases 9 "},
 		"--policy policy --max-age 1h --now 2026-11-24T00:00:00Z export":   {finding, "FAIL stale hotline111.example/test/cases 9 "},
 		"--policy policy junk":                  {finding, "FAIL malformed - - "},
-		"--policy policy --held junk held":      {finding, "FAIL signature - - held head 1: "},
+		"--policy policy --held junk held":      {finding, "FAIL checkpoint - - held head 1: "},
 		"export":                                {wrongCall, ""},
 		"--policy policy":                       {wrongCall, ""},
 		"--policy policy export export":         {wrongCall, ""},

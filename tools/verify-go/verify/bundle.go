@@ -11,6 +11,9 @@ import (
 // maxStreams bounds the file streams, in bytes: 300,000 streams.
 const maxStreams = 16 << 20
 
+// casesLog is the log in which a case has its stream.
+const casesLog = "cases"
+
 // claims of a bundle: the size of each log, and the streams that are shown whole.
 type claims struct {
 	at      instant
@@ -64,8 +67,10 @@ func (c *check) one(files *catalog) {
 		l.verdicts, l.causes = c.states(files, instant{l.name: l.head.Size})
 		l.run()
 	}
-	if l.first == nil && c.Case != "" {
+	if c.Case != "" && l.name == casesLog {
 		l.note(l.showsCase(c.Case))
+	} else if c.Case != "" {
+		c.fail("", found(stepStates, Missing, 0, "this is not the log of cases"))
 	}
 	c.Lines = append(c.Lines, l.line())
 	l.remarkAdoption()
@@ -95,7 +100,7 @@ func (c *check) many(files *catalog) {
 			}
 			l.run()
 		}
-		if name == "cases" && l.first == nil && c.Case != "" {
+		if name == casesLog && c.Case != "" {
 			isShown = true
 			l.note(l.showsCase(c.Case))
 		}
@@ -107,7 +112,7 @@ func (c *check) many(files *catalog) {
 			c.fail(origin, found(stepNote, Missing, 0, "the log is not in the bundle"))
 		}
 	}
-	if c.Clean() && c.Case != "" && !isShown {
+	if c.Case != "" && !isShown {
 		c.fail("", found(stepStates, Missing, 0, "the bundle has no log of cases"))
 	}
 	c.limits(files, told)
@@ -161,9 +166,14 @@ func (c *check) claims(files *catalog) (told claims, problem *Finding) {
 		n, err := decimal(size)
 		_, twice := told.at[log]
 		told.at[log] = n
-		return err == nil && logName.MatchString(log) && !twice
+		return err == nil && n > 0 && logName.MatchString(log) && !twice
 	}); problem != nil {
 		return told, problem
+	}
+	if at, ok := files.single[policyFile]; ok {
+		if _, err := files.read(policyFile, at, MaxPolicy, nil); errors.Is(err, errTooLong) {
+			return told, found(stepWhole, Extra, 0, "the copy of a policy is longer than %d bytes", MaxPolicy)
+		}
 	}
 	if problem = eachLine(files, streamsFile, func(line string) bool { return told.claim(line) }); problem != nil {
 		return told, problem
@@ -176,14 +186,8 @@ func (c *check) claims(files *catalog) (told claims, problem *Finding) {
 	return told, nil
 }
 
-// claim reads a line of streams: <log> <stream>, <log> * for all of a log, or * for all of all.
+// claim reads a line of streams: <log> <stream>, or <log> * for all of a log.
 func (told *claims) claim(line string) bool {
-	if line == "*" {
-		for log := range told.at {
-			told.all[log] = true
-		}
-		return true
-	}
 	log, text, _ := strings.Cut(line, " ")
 	if _, ok := told.at[log]; !ok {
 		return false
@@ -230,7 +234,11 @@ func (c *check) rest(files *catalog, named []bool) {
 	if !c.Clean() {
 		return
 	}
-	if problem := earliest(orphans(files, named), c.sums(files)); problem != nil {
+	var hollow *Finding
+	if files.hollow() {
+		hollow = found(stepStates, Extra, 0, "there is a folder with nothing in it")
+	}
+	if problem := earliest(hollow, earliest(orphans(files, named), c.sums(files))); problem != nil {
 		c.fail("", problem)
 	}
 }

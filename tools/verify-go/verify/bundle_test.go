@@ -90,7 +90,7 @@ func TestWhoeverAltersFilesOnlyIsFound(t *testing.T) {
 		}, "FAIL root " + cases + " 300 "},
 		"3 one dropped from the middle": {func() made.Files {
 			return reEntered(append(entries()[:99], entries()[100:]...))
-		}, "FAIL extra " + cases + " - "},
+		}, "FAIL missing " + cases + " 513 "},
 		"3 one dropped, another added at the end": {func() made.Files {
 			return reEntered(append(append(entries()[:99], entries()[100:]...), entries()[0]))
 		}, "FAIL root " + cases + " - "},

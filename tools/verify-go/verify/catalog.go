@@ -128,6 +128,17 @@ func (l *logFiles) add(name string, at location) bool {
 	return !twice
 }
 
+// lacks tells the first bundle of entries that is not there: a checkpoint may claim any size.
+func (l *logFiles) lacks(size int64) *Finding {
+	for n := int64(0); n*tileWidth < size; n++ {
+		tile, _ := tileAt(-1, n, size)
+		if _, ok := l.tiles[tile]; !ok {
+			return found(stepFiles, Missing, n*tileWidth+1, "the bundle of this entry, %s, is not there", tileName(tile))
+		}
+	}
+	return nil
+}
+
 // strangers among the files: what a log of this size does not have, such as a stale partial tile.
 func (l *logFiles) strangers(size int64) *Finding {
 	if l.stray != nil {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// maxNote bounds a checkpoint in bytes: a hundred lines of ML-DSA-44 are a third of it.
-const maxNote = 1 << 20
+// maxNote bounds a checkpoint in bytes: one with a hundred signatures has 15,000.
+const maxNote = 64 << 10
 
 // Checkpoint is a signed head: the first Size entries of the log Origin have the root Root.
 type Checkpoint struct {
@@ -94,10 +94,10 @@ func (p *Policy) openAlone(raw []byte, cosigned bool) (Checkpoint, *Finding) {
 // signed opens a note and tells its text and the lines of known keys, one of which is the origin's own.
 func (p *Policy) signed(raw []byte) (text string, lines []note.Signature, problem *Finding) {
 	if len(raw) > maxNote {
-		return "", nil, found(stepNote, Signature, 0, "the checkpoint is longer than %d bytes", maxNote)
+		return "", nil, found(stepNote, BadNote, 0, "the checkpoint is longer than %d bytes", maxNote)
 	}
 	if err := plainLines(raw); err != nil {
-		return "", nil, found(stepNote, Signature, 0, "not a signed note: %v", err)
+		return "", nil, found(stepNote, BadNote, 0, "not a signed note: %v", err)
 	}
 	opened, err := note.Open(raw, note.VerifierList(p.keys...))
 	if unknown := (*note.UnverifiedNoteError)(nil); errors.As(err, &unknown) {
@@ -105,7 +105,7 @@ func (p *Policy) signed(raw []byte) (text string, lines []note.Signature, proble
 	} else if wrong := (*note.InvalidSignatureError)(nil); errors.As(err, &wrong) {
 		return "", nil, found(stepNote, Signature, 0, "the signature of %s is wrong", shown(wrong.Name))
 	} else if err != nil {
-		return "", nil, found(stepNote, Signature, 0, "not a signed note: %v", err)
+		return "", nil, found(stepNote, BadNote, 0, "not a signed note: %v", err)
 	}
 	origin, _, _ := strings.Cut(opened.Text, "\n")
 	if !p.origins[origin] {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 )
 
 // location of a file's bytes in a tar; of no meaning in a folder.
@@ -18,27 +19,43 @@ type location struct{ offset, size int64 }
 type container interface {
 	// list calls file for each regular file. A *Finding among the errors says what is wrong with the container.
 	list(file func(name string, at location) error) error
+	// hollow tells, after list, whether a folder has nothing in it.
+	hollow() bool
 	// read appends the bytes of a listed file to into; errTooLong where there are more than limit.
 	read(name string, at location, limit int64, into []byte) ([]byte, error)
 }
+
+const (
+	deepest    = 12       // folders inside each other
+	maxPadding = 10 << 20 // bytes behind the end of a tar: whoever writes tars fills up a record of blocks
+	tarBlock   = 512
+)
 
 var errTooLong = errors.New("too long")
 
 // Error makes a finding an error, to end a listing with.
 func (f *Finding) Error() string { return f.Code + ": " + f.Reason }
 
-type folder struct{ root *os.Root }
+type folder struct {
+	root    *os.Root
+	isEmpty bool // one below it
+}
 
-func (f folder) list(file func(string, location) error) error { return f.walk(".", file) }
+func (f *folder) hollow() bool { return f.isEmpty }
 
-func (f folder) walk(name string, file func(string, location) error) error {
+func (f *folder) list(file func(string, location) error) error { return f.walk(".", file) }
+
+func (f *folder) walk(name string, file func(string, location) error) error {
+	if strings.Count(name, "/") >= deepest {
+		return found(stepFiles, Extra, 0, "folders lie deeper than those of a log")
+	}
 	opened, err := f.root.Open(name)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
 	const batch = 1024 // however many files there are
-	for {
+	for isFirst := true; ; isFirst = false {
 		entries, err := opened.ReadDir(batch)
 		for _, entry := range entries {
 			within := path.Join(name, entry.Name())
@@ -47,8 +64,6 @@ func (f folder) walk(name string, file func(string, location) error) error {
 				err = file(within, location{})
 			case !kind.IsDir():
 				err = found(stepFiles, Extra, 0, "%s is neither a file nor a folder", shown(within))
-			case !folderAllowed(within):
-				err = found(stepFiles, Extra, 0, "a folder %s", shown(within))
 			default:
 				err = f.walk(within, file)
 			}
@@ -57,6 +72,7 @@ func (f folder) walk(name string, file func(string, location) error) error {
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			f.isEmpty = f.isEmpty || isFirst && len(entries) == 0 && name != "."
 			return nil
 		}
 		if err != nil {
@@ -65,7 +81,7 @@ func (f folder) walk(name string, file func(string, location) error) error {
 	}
 }
 
-func (f folder) read(name string, _ location, limit int64, into []byte) ([]byte, error) {
+func (f *folder) read(name string, _ location, limit int64, into []byte) ([]byte, error) {
 	file, err := f.root.Open(name)
 	if err != nil {
 		return into, err
@@ -103,6 +119,8 @@ type tarball struct {
 	size int64
 }
 
+func (t tarball) hollow() bool { return false }
+
 func (t tarball) read(_ string, at location, limit int64, into []byte) ([]byte, error) {
 	if at.size > limit {
 		return into, errTooLong
@@ -113,43 +131,47 @@ func (t tarball) read(_ string, at location, limit int64, into []byte) ([]byte, 
 func (t tarball) list(file func(string, location) error) error {
 	place := &skipper{file: t.file, buffer: bufio.NewReaderSize(t.file, 1<<16)}
 	reader := tar.NewReader(place)
-	for {
+	for next := int64(0); ; {
 		header, err := reader.Next()
+		if errors.Is(err, io.EOF) && place.at <= next {
+			return found(stepWhole, Malformed, 0, "the tar ends early")
+		}
 		if errors.Is(err, io.EOF) {
 			return t.nothingAfter(place)
 		}
 		if err != nil {
 			return found(stepWhole, Malformed, 0, "the tar cannot be read on from byte %d: %v", place.at, err)
 		}
-		switch {
-		case sparse(header):
-			err = found(stepWhole, Malformed, 0, "%s is sparse in the tar", shown(header.Name))
-		case header.Typeflag == tar.TypeReg && header.Size <= t.size-place.at:
-			err = file(header.Name, location{place.at, header.Size})
-		case header.Typeflag == tar.TypeReg:
-			err = found(stepWhole, Malformed, 0, "the tar ends within %s", shown(header.Name))
-		case header.Typeflag != tar.TypeDir:
-			err = found(stepFiles, Extra, 0, "%s is neither a file nor a folder", shown(header.Name))
-		case !folderAllowed(path.Clean(header.Name)):
-			err = found(stepFiles, Extra, 0, "a folder %s", shown(header.Name))
-		}
-		if err != nil {
+		if err := t.member(header, place.at, next); err != nil {
 			return err
 		}
+		if err := file(header.Name, location{place.at, header.Size}); err != nil {
+			return err
+		}
+		next = place.at + (header.Size+tarBlock-1)/tarBlock*tarBlock
 	}
 }
 
-func sparse(header *tar.Header) bool {
-	for name := range header.PAXRecords {
-		if len(name) >= 10 && name[:10] == "GNU.sparse" {
-			return true
-		}
+// member refuses whatever is not one plain file with one plain header, which begins at next.
+func (t tarball) member(header *tar.Header, at, next int64) error {
+	switch {
+	case at != next+tarBlock:
+		return found(stepFiles, Extra, 0, "%s has an extended header in the tar", shown(header.Name))
+	case header.Format&tar.FormatUSTAR == 0:
+		return found(stepWhole, Malformed, 0, "%s has a header in the tar that is not of ustar", shown(header.Name))
+	case header.Size > t.size-at:
+		return found(stepWhole, Malformed, 0, "the tar ends within %s", shown(header.Name))
+	case header.Typeflag != tar.TypeReg:
+		return found(stepFiles, Extra, 0, "%s is no file", shown(header.Name))
 	}
-	return header.Typeflag == tar.TypeGNUSparse
+	return nil
 }
 
 // nothingAfter the end of the tar but the padding of its last record.
 func (t tarball) nothingAfter(place *skipper) error {
+	if t.size-place.at > maxPadding {
+		return found(stepFiles, Extra, 0, "there are more than %d bytes after the end of the tar", maxPadding)
+	}
 	buffer := make([]byte, 1<<16)
 	for {
 		n, err := place.Read(buffer)

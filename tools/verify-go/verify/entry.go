@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// maxEntry bounds an entry in bytes; the format of bundles could hold 65,535.
+const maxEntry = 600
+
 const stampLayout = "2006-01-02T15:04:05.000000Z"
 
 type (
@@ -18,16 +21,19 @@ type (
 
 // entry is a row of a log as its leaf tells it.
 type entry struct {
-	stream  uuid
-	version int64
-	state   digest
-	at      stamp // sorts as text
-	adopts  bool  // it says by which policy the log is judged
+	stream            uuid
+	position, version int64
+	state             digest
+	at                stamp // sorts as text
+	adopts            bool  // it says by which policy the log is judged
 }
 
 // parseEntry reads the eight lines of format v1 and holds origin and position against what they must be. before, the stamp of the
 // entry before, saves parsing the same stamp again: a batch shares one.
 func parseEntry(raw []byte, origin string, position int64, before stamp) (e entry, err error) {
+	if len(raw) > maxEntry {
+		return e, fmt.Errorf("longer than %d bytes", maxEntry)
+	}
 	var lines [8][]byte
 	rest := raw
 	for i := range lines {
@@ -49,6 +55,7 @@ func parseEntry(raw []byte, origin string, position int64, before stamp) (e entr
 	if n, ok := number(lines[2]); !ok || n != position {
 		return e, fmt.Errorf("it says position %s", shown(string(lines[2])))
 	}
+	e.position = position
 	if e.at, err = parseStamp(lines[3], before); err != nil {
 		return e, err
 	}
@@ -88,7 +95,7 @@ func parseStamp(text []byte, before stamp) (at stamp, err error) {
 		return before, nil
 	}
 	// time.Parse also takes an hour of one digit and a comma: writing it again tells.
-	if read, err := time.Parse(stampLayout, string(text)); err != nil || read.Format(stampLayout) != string(text) {
+	if read, err := time.Parse(stampLayout, string(text)); err != nil || read.Year() < 1 || read.Format(stampLayout) != string(text) {
 		return at, fmt.Errorf("recorded_at %s is not as %s", shown(string(text)), stampLayout)
 	}
 	return stamp(text), nil

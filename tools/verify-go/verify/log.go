@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 
@@ -41,7 +42,7 @@ func (l *logCheck) open() bool {
 	}
 	raw, err := l.from.read(l.files.prefix+checkpointFile, *l.files.checkpoint, maxNote, nil)
 	if err != nil {
-		l.note(found(stepNote, Signature, 0, "the checkpoint cannot be read: %v", err))
+		l.note(found(stepNote, BadNote, 0, "the checkpoint cannot be read: %v", err))
 		return false
 	}
 	var problem *Finding
@@ -60,7 +61,7 @@ func (l *logCheck) run() {
 		l.note(found(stepNote, Origin, 0, "the checkpoint is of %s", shown(l.head.Origin)))
 		return
 	}
-	if l.note(l.files.strangers(l.head.Size)); l.first != nil {
+	if l.note(cmp.Or(l.files.lacks(l.head.Size), l.files.strangers(l.head.Size))); l.first != nil {
 		return
 	}
 	l.archive()
@@ -208,8 +209,8 @@ func (l *logCheck) age() {
 			l.note(found(stepAge, Stale, 0, "the witnesses' time is in the future"))
 		}
 	}
-	if l.MaxAge > 0 && l.Now.Sub(newest) > l.MaxAge {
-		l.note(found(stepAge, Stale, l.head.Size, "nothing is newer than %s, which is more than %s ago", newest.Format(stampLayout), l.MaxAge))
+	if l.MaxAge != 0 && l.Now.Sub(newest) > l.MaxAge {
+		l.note(found(stepAge, Stale, l.head.Size, "nothing is newer than %s", newest.Format(stampLayout)))
 	}
 }
 

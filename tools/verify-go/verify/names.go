@@ -10,9 +10,7 @@ import (
 
 // The names a bundle may have. Whatever does not match is told as extra and never opened: no "..", no other spelling of a name.
 var (
-	logName    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
-	folderName = regexp.MustCompile(`^(logs/[a-z][a-z0-9-]{0,39}|logs|states|opened)$`)
-	treeFolder = regexp.MustCompile(`^(checkpoints|tile|tile/([0-7]|entries)(/x[0-9]{3})*(/[0-9]{3}\.p)?)$`)
+	logName = regexp.MustCompile(`^[a-z]{1,40}$`)
 )
 
 const (
@@ -34,17 +32,6 @@ func splitLog(name string) (log, rest string, ok bool) {
 	}
 	log, rest, ok = strings.Cut(after, "/")
 	return log, rest, ok && logName.MatchString(log)
-}
-
-// folderAllowed tells whether a directory of this name belongs into a bundle or an export.
-func folderAllowed(name string) bool {
-	if len(name) > longestName {
-		return false
-	}
-	if _, rest, ok := splitLog(name); ok {
-		return treeFolder.MatchString(rest)
-	}
-	return folderName.MatchString(name) || treeFolder.MatchString(name)
 }
 
 // parseTile reads tile/<L>/<N>[.p/<W>] and tile/entries/<N>[.p/<W>]; bundles of entries have level -1, as in tlog.

@@ -56,7 +56,7 @@ func TestACheckpointThatIsNotWhatItSaysIsFound(t *testing.T) {
 	}{
 		"another size":           {bytes.Replace(genuine, []byte("\n700\n"), []byte("\n701\n"), 1), "FAIL signature " + cases},
 		"a bit of the line":      {bytes.Replace(genuine, line[len(line)-8:], []byte("AAAAAA==\n")[1:], 1), "FAIL "},
-		"the line twice":         {append(bytes.Clone(genuine), line...), "FAIL signature " + cases},
+		"the line twice":         {append(bytes.Clone(genuine), line...), "FAIL checkpoint " + cases},
 		"no line of ours":        {stranger.Sign("hotline111.example/test/cases\n1\n" + strings.Repeat("A", 43) + "=\n"), "FAIL signature " + cases},
 		"signed by another":      {w.intake.Sign(string(genuine[:bytes.Index(genuine, []byte("\n\n"))+1])), "FAIL signature " + cases},
 		"another origin":         {w.cases.Sign("hotline111.example/test/other\n1\n" + strings.Repeat("A", 43) + "=\n"), "FAIL origin -"},
@@ -67,7 +67,7 @@ func TestACheckpointThatIsNotWhatItSaysIsFound(t *testing.T) {
 		"a short root":           {w.cases.Sign(cases + "\n1\nAAAA\n"), "FAIL checkpoint " + cases},
 		"spare bits in base64":   {w.cases.Sign(cases + "\n1\n" + strings.Repeat("A", 42) + "B=\n"), "FAIL checkpoint " + cases},
 		"size 0, a root":         {w.cases.Sign(cases + "\n0\n" + strings.Repeat("A", 43) + "=\n"), "FAIL checkpoint " + cases},
-		"bytes that are no text": {append([]byte(cases+"\n1\n\xff\n\n"), line...), "FAIL signature " + cases},
+		"bytes that are no text": {append([]byte(cases+"\n1\n\xff\n\n"), line...), "FAIL checkpoint " + cases},
 	} {
 		t.Run(what, func(t *testing.T) { wants(t, w.file(t, broken.raw), broken.found) })
 	}

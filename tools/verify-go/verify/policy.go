@@ -13,7 +13,7 @@ import (
 )
 
 // MaxPolicy bounds a policy file, in bytes.
-const MaxPolicy = 1 << 20
+const MaxPolicy = 256 << 10
 
 // Policy is what the reader trusts: a tlog-policy, of which each log line counts for its own origin only.
 type Policy struct {

@@ -82,18 +82,18 @@ func (p *Policy) prove(raw []byte, cosigned bool) (head Checkpoint, e entry, pro
 }
 
 func (c *check) receipt(raw []byte) error {
-	if c.MaxAge > 0 && c.Policy.quorum == nil {
+	if c.MaxAge != 0 && c.Policy.quorum == nil {
 		return fmt.Errorf("%w: a receipt is not to be new; a greatest age is for logs", ErrCall)
 	}
-	head, e, problem := c.Policy.prove(raw, true)
-	if problem == nil && c.Case != "" && e.stream.String() != c.Case {
-		problem = found(stepStates, Missing, 0, "the receipt is for the stream %s", e.stream)
+	if c.Case != "" {
+		return fmt.Errorf("%w: a case is shown by a bundle or an export; a receipt shows none", ErrCall)
 	}
+	head, e, problem := c.Policy.prove(raw, true)
 	if problem == nil && c.State != nil && digest(sha256.Sum256(c.State)) != e.state {
-		problem = found(stepStates, BadState, 0, "the state given is not the one that was recorded")
+		problem = found(stepStates, BadState, e.position, "the state given is not the one that was recorded")
 	}
 	if problem == nil && e.at.time().After(c.Now.Add(tolerance)) {
-		problem = found(stepAge, Stale, 0, "the entry is stamped %s, in the future", e.at[:])
+		problem = found(stepAge, Stale, e.position, "the entry is stamped %s, in the future", e.at[:])
 	}
 	c.single(head, problem, false)
 	return nil
@@ -101,7 +101,7 @@ func (c *check) receipt(raw []byte) error {
 
 // checkpoint checks a head alone.
 func (c *check) checkpoint(raw []byte) error {
-	if c.MaxAge > 0 && c.Policy.quorum == nil {
+	if c.MaxAge != 0 && c.Policy.quorum == nil {
 		return fmt.Errorf("%w: a checkpoint has no time; without witnesses its age cannot be told", ErrCall)
 	}
 	if c.Case != "" || c.State != nil {
@@ -131,11 +131,15 @@ func (c *check) single(head Checkpoint, problem *Finding, current bool) {
 				held.Source, held.Size, head.Size)
 		}
 	}
-	if problem == nil && !head.Seen.IsZero() {
+	switch {
+	case problem != nil:
+	case head.Seen.IsZero() && c.MaxAge != 0:
+		problem = found(stepAge, Stale, 0, "no witness says when it was seen: it may be old")
+	case !head.Seen.IsZero():
 		if head.Seen.After(c.Now.Add(tolerance)) {
 			problem = found(stepAge, Stale, 0, "the witnesses' time is in the future")
-		} else if c.MaxAge > 0 && c.Now.Sub(head.Seen) > c.MaxAge {
-			problem = found(stepAge, Stale, 0, "the witnesses saw it %s, which is more than %s ago", head.Seen.Format(stampLayout), c.MaxAge)
+		} else if c.MaxAge != 0 && c.Now.Sub(head.Seen) > c.MaxAge {
+			problem = found(stepAge, Stale, 0, "the witnesses saw it %s, and none since", head.Seen.Format(stampLayout))
 		}
 	}
 	c.Lines = append(c.Lines, Line{Origin: head.Origin, Size: head.Size, Root: head.Root, Finding: problem})

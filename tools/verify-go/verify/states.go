@@ -14,8 +14,10 @@ import (
 	"sync/atomic"
 )
 
-// maxState bounds a state in bytes; the line refuses bodies long before.
-const maxState = 16 << 20
+const (
+	maxState   = 16 << 20 // bytes of a state; the line refuses bodies long before
+	maxNesting = 100      // objects and lists inside each other
+)
 
 // verdict on the bytes of a state, whoever names it.
 type verdict uint8
@@ -44,9 +46,9 @@ func (v verdict) finding(position int64) *Finding {
 	case unreadable:
 		return found(stepStates, BadState, position, "the state cannot be read")
 	case noJSON:
-		return found(stepCause, BadCause, position, "the state is no JSON object of one meaning, so nobody can tell its cause")
+		return found(stepCause, BadCause, position, "the state is not the envelope of a fact in strict JSON, so nobody can tell its cause")
 	case early:
-		return found(stepCause, BadCause, position, "the cause of this entry lies after the instant")
+		return found(stepCause, BadCause, position, "the cause of this entry is none that the instant covers")
 	}
 	return nil
 }
@@ -109,27 +111,34 @@ func (c *check) judge(from *catalog, i int, at instant, into []byte) (raw []byte
 // includes tells whether a cause lies in the instant, and where. Only <log>:<position> names a place; other causes, as rest:… or a
 // channel's message, come from outside.
 func (at instant) includes(cause string) (place, bool) {
-	log, text, _ := strings.Cut(cause, ":")
-	size, ok := at[log]
-	if !ok {
+	log, text, isPlace := strings.Cut(cause, ":")
+	size, isCovered := at[log]
+	if !isPlace || !isCovered {
 		return place{}, true
 	}
-	position, err := decimal(text)
-	return place{log, position}, err == nil && position <= size
+	position, ok := number([]byte(text))
+	return place{log, position}, ok && position >= 1 && position <= size
 }
 
-// causeOf reads meta.cause of a state; "" where it has none. An error for bytes that are no JSON object, or name a member twice.
+// causeOf reads meta.cause of a state; "" where it has none. An error for bytes that are no strict JSON object, name a member twice, or
+// have a meta that is no object, or a cause that is no string.
 func causeOf(state []byte) (cause string, err error) {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(state), jsontext.AllowInvalidUTF8(true))
+	if bytes.Count(state, []byte("{"))+bytes.Count(state, []byte("[")) > maxNesting && isDeep(state) {
+		return "", errors.New("nested too deeply")
+	}
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(state))
 	err = members(decoder, func(name string) error {
-		if name != "meta" || decoder.PeekKind() != '{' {
+		if name != "meta" {
 			return decoder.SkipValue()
 		}
 		return members(decoder, func(name string) error {
-			if name != "cause" || decoder.PeekKind() != '"' {
+			if name != "cause" {
 				return decoder.SkipValue()
 			}
 			value, err := decoder.ReadToken()
+			if err == nil && value.Kind() != '"' {
+				return errors.New("the cause is no string")
+			}
 			if err == nil {
 				cause = value.String()
 			}
@@ -142,6 +151,27 @@ func causeOf(state []byte) (cause string, err error) {
 		}
 	}
 	return cause, err
+}
+
+// isDeep counts brackets outside of strings; of what is no JSON it may say either.
+func isDeep(state []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(state); i++ {
+		switch c := state[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxNesting {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 func members(decoder *jsontext.Decoder, value func(name string) error) error {

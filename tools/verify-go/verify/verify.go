@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -15,13 +16,16 @@ import (
 // tolerance for clocks that differ, in "not stamped in the future".
 const tolerance = time.Minute
 
+// NoneFresh is an age that nothing is young enough for.
+const NoneFresh = time.Duration(math.MinInt64)
+
 // Options of a check. Policy is needed, all else may be zero.
 type Options struct {
 	Policy   *Policy
 	Held     []Held
 	Expect   []string      // origins: no other log, and in a bundle each of these; empty for all of the policy
 	Case     string        // the stream of a case that must be shown whole
-	MaxAge   time.Duration // how old the newest entry (with witnesses: the newest quorum) of a log may be; 0 for any age
+	MaxAge   time.Duration // how old the newest entry (with witnesses: the newest quorum) of a log may be; 0 for any age; NoneFresh
 	Now      time.Time
 	State    []byte // of a receipt: the state bytes that it shall stand for; nil for none
 	Progress *Progress
@@ -107,7 +111,7 @@ func (c *check) folder(path string) error {
 		return err
 	}
 	defer root.Close()
-	return c.bundle(folder{root})
+	return c.bundle(&folder{root: root})
 }
 
 func (c *check) file(path string, size int64) error {
@@ -185,7 +189,7 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%w: the policy does not list %s", ErrCall, shown(origin))
 		}
 	}
-	if o.MaxAge < 0 {
+	if o.MaxAge < 0 && o.MaxAge != NoneFresh {
 		return fmt.Errorf("%w: an age is not negative", ErrCall)
 	}
 	return nil
