@@ -158,7 +158,7 @@ def _member(header: bytes) -> tuple[str, int, bytes]:
     except ValueError:
         raise LedgerError("malformed", "not a plain tar, or it ends early") from None
     if total != sum(header[:148]) + sum(header[156:]) + 8 * 32 or header[257:265] != USTAR:
-        raise LedgerError("malformed", "a header of the tar is damaged, or not of ustar")
+        raise LedgerError("malformed", "a header of the tar is damaged, or not of ustar: unpack it with the means that you trust")
     return "/".join(part for part in names if part), size, header[156:157].replace(b"\0", b"0")
 
 

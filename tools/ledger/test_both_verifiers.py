@@ -10,7 +10,7 @@ import pytest
 
 from tests.programs import built
 from tools.ledger.conftest import CASES, EXTRA, FILES, GONE, TOLD, UNTIL, bundle_at, relist, spoil, turn
-from tools.ledger.sample import history, signed_head
+from tools.ledger.sample import PLACE, history, signed_head
 from tools.ledger.tamper import GO, go, python
 from tools.ledger.writing import LogWriter
 
@@ -169,6 +169,14 @@ def third(told, tmp_path, findings):
 @pytest.mark.parametrize("which", NO_CAUSE)
 def test_of_a_state_that_names_no_entry_or_an_earlier_one(third, which):
     assert [] == third(NO_CAUSE[which])
+
+
+@pytest.mark.parametrize(("cause", "wrong"), [(b"intake:3", "intake"), (b"cases:3", "cases"), (b"intake:2", "intake")])
+def test_of_a_state_that_two_logs_name_it_is_judged_in_each(told, tmp_path, findings, cause, wrong):
+    for log, position in (("cases", 3), ("intake", 2)):
+        told.rows[log][position - 1] = told.rows[log][position - 1]._replace(state=with_cause(b'"%s"' % cause))
+    bundle_at(tmp_path / "bundle", told)
+    assert [f"FAIL cause {PLACE}/{wrong} {2 if wrong == 'intake' else 3}"] == findings(tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("which", WRONG_CAUSE)

@@ -21,6 +21,8 @@ AHEAD = timedelta(minutes=1)
 FAR = 253_402_300_799  # the last second that a date can have
 Progress = Callable[[str, int, int], None]
 """What is being read, how much of it was, how much there is."""
+Where = tuple[str, int]
+"""A log, and a position in it."""
 
 
 @dataclass
@@ -58,7 +60,10 @@ class BundleCheck:
         self.files, self.asked, self.hands, self.progress = files, asked, hands, progress
         self.findings: list[Finding] = []
         self.logs: dict[str, _Log] = {}
-        self.named: dict[bytes, tuple[str, int]] = {}
+        self.named: dict[bytes, Where] = {}
+        """Of each state that is shown its first entry in the first log that has one."""
+        self.elsewhere: dict[bytes, list[Where]] = {}
+        """Of the few that another log names as well, the first entry there."""
         self.report = Report()
 
     def run(self) -> Report:
@@ -140,7 +145,7 @@ class BundleCheck:
         for position in range(1, len(check.digests) // 32 + 1):
             digest = check.digest(position)
             if digest in self.files.states:
-                self.named.setdefault(digest, (log.name, position))
+                self._name(digest, log.name, position)
             elif streams is None:
                 absent = absent or position
         if streams is not None:
@@ -170,22 +175,31 @@ class BundleCheck:
             findings = log.findings if log else self.findings
             findings.append(Finding(Step.STATES, 0, "missing", "the case that was asked for is not shown"))
 
+    def _name(self, digest: bytes, log: str, position: int) -> None:
+        first = self.named.setdefault(digest, (log, position))
+        if first[0] != log and log not in (name for name, _ in self.elsewhere.get(digest, ())):
+            self.elsewhere.setdefault(digest, []).append((log, position))
+
+    def _where(self, digest: bytes) -> list[Where]:
+        return [self.named[digest], *self.elsewhere.get(digest, ())]
+
     def _judge_states(self, claims: Claims) -> None:
         shown = iter([Shown(digest, place) for digest, place in self.files.states.items() if digest in self.named])
         runs = iter(lambda: list(islice(shown, STATES)), [])
         count = 0
         for judged in self.hands.map(judge, runs):
             for digest, code, reason in judged.wrong:
-                log, position = self.named[digest]
                 step = Step.STATES if code == "state" else Step.INSTANT
-                self.logs[log].findings.append(Finding(step, position, code, reason))
+                for log, position in self._where(digest):
+                    self.logs[log].findings.append(Finding(step, position, code, reason))
             for digest, log, position in judged.causes:
-                self._check_cause(self.named[digest], log, position, claims)
+                for where in self._where(digest):
+                    self._check_cause(where, log, position, claims)
             self.report.read += judged.read
             count += STATES
             self.progress("states", min(count, len(self.named)), len(self.named))
 
-    def _check_cause(self, of: tuple[str, int], log: str, position: int, claims: Claims) -> None:
+    def _check_cause(self, of: Where, log: str, position: int, claims: Claims) -> None:
         """An instant is causally closed: what is shown was caused by what is at least covered, if by a log of it."""
         own, at = of
         if log not in self.logs:
