@@ -14,15 +14,17 @@ from chassis.commands import Call
 from chassis.log import recorded
 from chassis.mapper import FactMapper
 from chassis.transient import StoreGone
-from contracts.shapes import About
+from contracts.shapes import About, Addressee
 from services.notifications.adapters.directory import agency_heard
 from services.notifications.adapters.mail import Mailer
 from services.notifications.domain.queueing import QueueMessage
-from services.notifications.test_samples import COMMUNE, LETTER
+from services.notifications.test_samples import LETTER, XA
 from tests.desk import desk
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 AT_ONCE, FROM = 4, "tongdai@hotline.example"
+UNION = Addressee(role="womens_union", place=XA)
+"""Nobody else in the tests writes to them: the databases are shared, and a body that is registered stays."""
 
 
 class Together:
@@ -45,10 +47,10 @@ async def mail_server(host):
 
 @pytest.fixture
 async def worker(postgres, tmp_path):
-    """A worker of notifications that is moved by hand; it has heard of the agency of the commune."""
+    """A worker of notifications that is moved by hand; it has heard of the union of the commune."""
     async with desk(postgres, "referrals", tmp_path) as referrals, desk(postgres, "notifications", tmp_path, role="worker") as made:
-        day = date(2025, 7, 1) + timedelta(days=randrange(500))  # the database is shared, and one body fills a role from a day on
-        body = {"role": COMMUNE.role, "place": COMMUNE.place, "label": "UBND xã (mẫu)", "valid_from_on": str(day)}
+        day = date(2025, 7, 1) + timedelta(days=randrange(500))  # one body fills a role from a day on
+        body = {"role": UNION.role, "place": UNION.place, "label": "UBND xã (mẫu)", "valid_from_on": str(day)}
         contacts = [{"channel": "email", "address": "ubnd@suoi-mau.example"}]
         answer = await referrals.post("/referrals/v1/agencies", body | {"contacts": contacts}, "GS-01", ("supervisor",))
         assert answer.is_success, answer.text
@@ -62,7 +64,7 @@ async def queue(worker):
     """A message in a thread of its own, woken as the worker's tables wake it."""
     sender, stream = worker.loops["sender"].__self__, uuid4()
     about = About(kind="referral", id=stream)
-    command = QueueMessage(about=about, recipient=COMMUNE, purpose="duty", letter=LETTER)
+    command = QueueMessage(about=about, recipient=UNION, purpose="duty", letter=LETTER)
     await sender.commands.execute(stream, command, Call(f"test:{stream}", "policy:test"))
     while await worker.loops["tables"].__self__.step():
         pass
