@@ -198,6 +198,7 @@ def test_a_child_with_an_open_case_is_not_forgotten_and_the_hold_ends_with_the_c
 
 def test_two_people_are_needed(own_line):
     person = uuid4()
+    own_line.done("/intake/v1/contacts", call(own_line, caller_id=str(person), text="Kể (thử)"))
     base = f"/intake/v1/persons/{person}"
     asked = own_line.done(f"{base}/erasure-requests", {"basis": "subject"}, "DL-01")
     own = own_line.post(f"{base}/erasure-approvals", {"decision": "12/QĐ"}, "DL-01", seen=asked["version"])
