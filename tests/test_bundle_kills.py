@@ -132,7 +132,15 @@ def test_an_export_killed_when_it_is_whole_lies_nowhere_and_the_next_one_leaves_
     assert 0 == hotline("verify", out).returncode
 
 
-def test_interrupted_in_the_middle_nothing_is_left(line, case, tmp_path):
+@pytest.fixture
+def obeying():
+    """Whoever starts the tests in the background of a shell hands down that Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_in_the_middle_nothing_is_left(line, case, tmp_path, obeying):
     (tmp_path / "place").mkdir()
     command = [HOTLINE, "bundle", "--case", str(case), "--home", line.stack.home, tmp_path / "place" / "bundle"]
     file = line.stack.home / "failpoints" / "hotline"
