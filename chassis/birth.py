@@ -2,9 +2,10 @@
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from chassis.checkpoints import file_of, read_file, topic_at
+from chassis.clients import consuming
 from chassis.kafka import topic_of
 from chassis.relay import how_it_lies
 from chassis.settings import Settings
@@ -22,12 +23,8 @@ async def traces_of(log: str, settings: Settings) -> str:
     folder = settings.checkpoint_folder
     if folder and await asyncio.to_thread(read_file, file_of(folder, log)):
         return f"its newest checkpoint lies in {file_of(folder, log)}"
-    reader = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
-    try:
-        await reader.start()
+    async with consuming(settings.kafka) as reader:
         lies = await how_it_lies(TopicPartition(topic_of(log), 0), reader)
-    finally:
-        await reader.stop()
     if lies.last:
         return f"its topic tells {lies.last} entries"
     async with topic_at(settings.kafka) as topic:

@@ -11,21 +11,17 @@ from chassis.checkpoints import NEWEST_ONLY, TOPIC, file_of, write_file
 from chassis.service import Parts, Service
 from chassis.settings import Settings
 from contracts.cases import LogCreated
-from tests.topics import Said, row, world_of
+from tests.topics import Said, row
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
 
 @pytest.fixture
-async def world(kafka, templates, database):
-    def open_database():
-        name = database("cases")
-        return name, templates.uri(name, "cases_worker")
-
-    async with world_of(kafka.bootstrap, open_database) as world:
-        if TOPIC.topic not in await world.admin.list_topics():
-            await world.admin.create_topics([NewTopic(TOPIC.topic, 1, 1, topic_configs=NEWEST_ONLY)])
-        yield world
+async def world(world):
+    """With a topic of checkpoints."""
+    if TOPIC.topic not in await world.admin.list_topics():
+        await world.admin.create_topics([NewTopic(TOPIC.topic, 1, 1, topic_configs=NEWEST_ONLY)])
+    return world
 
 
 @pytest.fixture
