@@ -2,11 +2,13 @@
 missing. What is done about a record is `chassis/hearing.py`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from logging import getLogger
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -18,6 +20,8 @@ from chassis.kafka import row_of, texts_of, told_before, topic_of
 from chassis.transient import TRANSIENT, pauses
 
 LOOK_BACK_EVERY = 2.0  # seconds
+SILENT = 20.0  # seconds: longer than a group takes to come together again after an outage
+PATIENCE = 5.0  # seconds for the broker to say where a topic ends
 BATCH = 500  # records taken at a time: their offset, and the place behind facts that are nobody's here, are written once
 log_ = structlog.get_logger("hotline.hearing")
 
@@ -49,6 +53,7 @@ class Listening:
                 await asyncio.sleep(LOOK_BACK_EVERY)
                 for place in places:
                     await _patiently(place.source, place.look_back)
+                    await place.look_alive()
         finally:
             await broker.stop()
 
@@ -68,14 +73,15 @@ class Listening:
 
         @place.subscriber
         async def on_records(msg: KafkaMessage) -> None:
-            bodies: Any = msg.body
-            for headers, body in zip(msg.batch_headers, bodies, strict=True):
-                row = row_of(headers, body)
-                if row is None:
-                    log_.error("a record that is not from a relay was passed over", topic=topic_of(source))
-                    continue
-                await _patiently(source, partial(self.ears.hear, source, row, headers))
-            await _patiently(source, partial(self.ears.save, source))
+            bodies, records = cast("Any", msg.body), cast("Any", msg.raw_message)
+            with place.at_work(records[-1].offset + 1):
+                for headers, body in zip(msg.batch_headers, bodies, strict=True):
+                    row = row_of(headers, body)
+                    if row is None:
+                        log_.error("a record that is not from a relay was passed over", topic=topic_of(source))
+                        continue
+                    await _patiently(source, partial(self.ears.hear, source, row, headers))
+                await _patiently(source, partial(self.ears.save, source))
 
         return place
 
@@ -89,6 +95,11 @@ class _Place(ConsumerRebalanceListener):
     source: str
     subscriber: Any = None
     missing: int = -1
+    read: int = 0
+    """The offset behind the last record that was taken, or where reading was begun."""
+    works: bool = False
+    since: float = field(default_factory=time.monotonic)
+    """When this was last seen to be alive."""
 
     async def look_back(self) -> None:
         """At the end of a topic with something missing: another worker heard it, or the place went back: hear it again."""
@@ -101,12 +112,39 @@ class _Place(ConsumerRebalanceListener):
             if self.ears.place(self.source) == place and self.missing == place:  # still so at the second look
                 log_.warning("looking back", source=self.source, heard=place)
                 consumer.seek(topic, place)
+                self.read = place
             self.missing = place
+
+    @contextmanager
+    def at_work(self, behind: int) -> Iterator[None]:
+        """The records before this offset are being heard, however long that takes."""
+        self.works = True
+        try:
+            yield
+            self.read = behind
+        finally:
+            self.works, self.since = False, time.monotonic()
+
+    async def look_alive(self) -> None:
+        """Raises ConnectionError if for a while more was told than was read, and nobody is at work on what was: after an outage the
+        library may fall silent for ever, without a word. Then the loop begins anew."""
+        topic = TopicPartition(topic_of(self.source), 0)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                end = (await self.subscriber.consumer.end_offsets([topic]))[topic]
+        except TRANSIENT:
+            end = 0  # the broker is gone: that is another matter
+        if self.works or end <= self.read:
+            self.since = time.monotonic()
+        elif time.monotonic() - self.since > SILENT:
+            log_.error("nothing is heard though more was told", source=self.source, heard=self.ears.place(self.source))
+            raise ConnectionError("nothing is heard")
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it
         """A position stands at the offset before it or later, so to go back that far is always enough."""
         for topic in assigned:
-            self.subscriber.consumer.seek(topic, await self._begin(topic, self.ears.place(self.source)))
+            self.read = await self._begin(topic, self.ears.place(self.source))
+            self.subscriber.consumer.seek(topic, self.read)
 
     async def _begin(self, topic: TopicPartition, heard: int) -> int:
         """Where to go on. The group's offset is asked for once and then said: if the library asked again, another worker might have

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from uuid import uuid4
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer
 
+from chassis import listening
 from chassis.hearing import Ears
 from tests.listeners import listener_to
 from tests.topics import Said, relaying, row, say, until
@@ -327,3 +329,46 @@ async def test_two_workers_of_one_service_note_everything_once(world):
         await listener.has_heard(topic.log, 20)
     assert [f"w{n}" for n in range(20)] == await listener.words(stream)
     assert [] == await listener.parked()
+
+
+@pytest.mark.parametrize("task", ["_run_consume_loop", "_fetch_requests_routine"])
+async def test_a_library_that_falls_silent_is_noticed_and_the_loop_begins_anew(world, monkeypatch, task):
+    """As was seen after a kill of the broker: one topic was read no more, nothing was said, and everything else went on."""
+    monkeypatch.setattr(listening, "LOOK_BACK_EVERY", 0.1)
+    monkeypatch.setattr(listening, "SILENT", 1.0)
+    topic = await world.topic()
+    listener, stream = await listener_to(world, topic), uuid4()
+    before = asyncio.all_tasks()
+    with pytest.raises(ConnectionError):
+        async with listener.listening() as working:
+            await topic.send(row(1, Said(word="heard", to=stream), stream=stream))
+            await listener.has_heard(topic.log, 1)
+            for each in asyncio.all_tasks() - before:
+                if each.get_coro().__name__ == task:
+                    each.cancel()
+            await topic.send(row(2, Said(word="perhaps", to=stream), stream=stream, version=2))
+            await asyncio.sleep(1)  # a fetch that was under way may still bring it
+            await topic.send(row(3, Said(word="unheard", to=stream), stream=stream, version=3))
+            await asyncio.wait([working], timeout=20)
+    async with listener.listening():
+        await listener.has_heard(topic.log, 3)
+    assert ["heard", "perhaps", "unheard"] == await listener.words(stream)
+
+
+async def test_a_reaction_that_takes_long_is_no_silence(world, monkeypatch):
+    monkeypatch.setattr(listening, "LOOK_BACK_EVERY", 0.1)
+    monkeypatch.setattr(listening, "SILENT", 0.5)
+    topic = await world.topic()
+    listener, stream = await listener_to(world, topic), uuid4()
+    decided = listener.ears.commands.execute
+
+    async def slowly(*args):
+        await asyncio.sleep(2)
+        return await decided(*args)
+
+    commands = SimpleNamespace(execute=slowly)
+    async with replace(listener, ears=replace(listener.ears, commands=commands)).listening() as working:
+        await topic.send(row(1, Said(word="one", to=stream), stream=stream))
+        await topic.send(row(2, Said(word="two", to=stream), stream=stream, version=2))
+        await listener.has_heard(topic.log, 2)
+        assert not working.done()
