@@ -5,13 +5,13 @@ never healed: what was due stays breached, and a thing done late is *met, late* 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from contracts.codes import WaiverReason
-from contracts.kernel import Command, Fact, Given, Instant, Refused, Shape
+from contracts.kernel import Command, Fact, Given, Instant, Refused, Shape, changed
 from contracts.shapes import Addressee, Line
 
 
@@ -63,7 +63,7 @@ class Recomputed(Shape):
     calendar: Line | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Clock:
     """An open clock of a stream: owed until met or waived, `breached` or not."""
 
@@ -181,9 +181,9 @@ def fold(clocks: Clocks, fact: Fact | ClockFact) -> Clocks:
         case Met() | Waived():
             return MappingProxyType({name: clock for name, clock in clocks.items() if name != fact.clock})
         case Breached() if fact.clock in clocks:
-            return MappingProxyType({**clocks, fact.clock: replace(clocks[fact.clock], breached=True)})
+            return MappingProxyType({**clocks, fact.clock: changed(clocks[fact.clock], breached=True)})
         case Recomputed() if fact.clock in clocks:
-            return MappingProxyType({**clocks, fact.clock: replace(clocks[fact.clock], due_at=fact.due_at, rule=fact.rule)})
+            return MappingProxyType({**clocks, fact.clock: changed(clocks[fact.clock], due_at=fact.due_at, rule=fact.rule)})
         case _:
             return clocks
 
@@ -195,7 +195,7 @@ def fold_clocks_of(evolve: Any) -> None:
     """Teach a domain's `evolve` (a singledispatch over facts) the five clock facts; its states have a field `clocks`."""
 
     def fold_into(fact: Any, state: Any) -> Any:
-        return replace(state, clocks=fold(state.clocks, fact))
+        return changed(state, clocks=fold(state.clocks, fact))
 
     register: Callable[[type, Any], Any] = evolve.register
     for kind in CLOCK_FACTS:

@@ -7,7 +7,7 @@ envelope, which the chassis writes.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from eventsourcing.utils import register_topic
@@ -19,6 +19,7 @@ from contracts.rules import Rules
 NS = UUID("b7a4d6bb-ef15-564d-a36d-c91e3ecf4ef5")
 """Name space of every derived id: uuid5(NAMESPACE_URL, "urn:hotline111")."""
 
+S = TypeVar("S")
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -86,6 +87,16 @@ class Fact(Shape):
         if "log" not in cls.__dict__ and hasattr(cls, "log"):  # a base that sets `log` is no fact itself
             cls.TOPIC = f"{cls.log}.{cls.__name__}"
             register_topic(cls.TOPIC, cls)
+
+
+def changed(state: S, /, **fields: Any) -> S:
+    """A state of a stream with these fields and everything else as it was: `dataclasses.replace`, which calls the constructor, is
+    most of what folding a long case takes. For frozen dataclasses without slots. Raises TypeError for a field it has not."""
+    if not fields.keys() <= state.__dict__.keys():
+        raise TypeError(f"{type(state).__name__} has no field {sorted(fields.keys() - state.__dict__.keys())}")
+    other = object.__new__(type(state))
+    other.__dict__.update(state.__dict__, **fields)
+    return other
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 So is a refusal, and so is a search."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import singledispatch
 from typing import Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ from pydantic import Field
 from contracts import clocks
 from contracts.clocks import NO_CLOCKS, BreachClock, Clocks, WaiveClock, fold_clocks_of
 from contracts.codes import Purpose, ReadReason, SearchField, View
-from contracts.kernel import NS, Command, Fact
+from contracts.kernel import NS, Command, Fact, changed
 from contracts.projections import CaseRead, ClockBreached, ClockWaived, ReadRefused, SearchMade
 from contracts.shapes import Line, told
 
@@ -54,7 +54,7 @@ def search_id(actor: str, at: datetime) -> UUID:
     return uuid5(uuid5(NS, actor), f"search:{at:%Y-%m}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReadBefore:
     """How often a file was read, how often it was refused, and the clocks on its reads; on the stream of a month, the searches."""
 
@@ -104,19 +104,19 @@ def evolve(_: Fact, state: Any) -> Any:
 @evolve.register
 def was_read(_: CaseRead, state: ReadBefore | None) -> ReadBefore:
     before = state or ReadBefore()
-    return replace(before, times=before.times + 1)
+    return changed(before, times=before.times + 1)
 
 
 @evolve.register
 def was_refused(_: ReadRefused, state: ReadBefore | None) -> ReadBefore:
     before = state or ReadBefore()
-    return replace(before, refused=before.refused + 1)
+    return changed(before, refused=before.refused + 1)
 
 
 @evolve.register
 def was_searched(_: SearchMade, state: ReadBefore | None) -> ReadBefore:
     before = state or ReadBefore()
-    return replace(before, searches=before.searches + 1)
+    return changed(before, searches=before.searches + 1)
 
 
 fold_clocks_of(evolve)

@@ -1,7 +1,6 @@
 """Review, the end of an intervention, and the chair's decision that ends the case (Decree 56/2017 art. 30)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
@@ -9,7 +8,7 @@ from contracts import clocks
 from contracts.cases import CaseClosed, CaseFact, ClockBreached, ClockMet, ClockWaived, InterventionClosed, ReviewRecorded
 from contracts.codes import CloseReason, InterventionOutcome, ReviewConclusion
 from contracts.forms import FilledForm
-from contracts.kernel import Command, Refused
+from contracts.kernel import Command, Refused, changed
 from contracts.shapes import Text, told
 from services.cases.domain.forms import indicated_conclusion
 from services.cases.domain.state import Case, act_on, decide, evolve, start
@@ -90,15 +89,15 @@ def _open_parts(case: Case) -> list[str]:
 
 @evolve.register
 def _(fact: ReviewRecorded, case: Case) -> Case:
-    plan = case.plan and replace(case.plan, review=case.version + 1)  # the version that this very fact has
-    return replace(case, plan=plan, reviewer=fact.author)
+    plan = case.plan and changed(case.plan, review=case.version + 1)  # the version that this very fact has
+    return changed(case, plan=plan, reviewer=fact.author)
 
 
 @evolve.register
 def _(_: InterventionClosed, case: Case) -> Case:
-    return replace(case, plan=None, cycle=case.cycle + 1)
+    return changed(case, plan=None, cycle=case.cycle + 1)
 
 
 @evolve.register
 def _(fact: CaseClosed, case: Case) -> Case:
-    return replace(case, closed=fact.reason)
+    return changed(case, closed=fact.reason)

@@ -1,12 +1,11 @@
 """Emergency measures: any competent body may act, and the first that does meets the twelve hours (Decree 56/2017 art. 26.3, 31)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from contracts import clocks
 from contracts.cases import CaseFact, ClockBreached, ClockMet, EmergencyMeasureApplied, EmergencyMeasureEnded
 from contracts.codes import Measure, MeasureEnd
-from contracts.kernel import Command, Instant, Refused
+from contracts.kernel import Command, Instant, Refused, changed
 from contracts.shapes import Addressee, Text, told
 from services.cases.domain.state import Case, act_on, decide, evolve
 
@@ -47,9 +46,9 @@ def end_emergency_measure(command: EndEmergencyMeasure, case: Case) -> Iterator[
 
 @evolve.register
 def _(fact: EmergencyMeasureApplied, case: Case) -> Case:
-    return replace(case, measures={**case.measures, fact.number: fact.applied_at}, measures_applied=fact.number)
+    return changed(case, measures={**case.measures, fact.number: fact.applied_at}, measures_applied=fact.number)
 
 
 @evolve.register
 def _(fact: EmergencyMeasureEnded, case: Case) -> Case:
-    return replace(case, measures={number: at for number, at in case.measures.items() if number != fact.number})
+    return changed(case, measures={number: at for number, at in case.measures.items() if number != fact.number})

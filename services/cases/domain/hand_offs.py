@@ -1,14 +1,13 @@
 """What a case hears of its hand-offs: the forwarding that the law wants at once, the receipt that starts the commune's days."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from contracts import clocks
 from contracts.cases import CaseFact, ClockBreached, ClockMet, HandOffNoted
 from contracts.codes import HandOffKind, HandOffStep
-from contracts.kernel import Command, Instant
+from contracts.kernel import Command, Instant, changed
 from contracts.shapes import Addressee, told
 from services.cases.domain.state import Case, NotedHandOff, decide, evolve, start
 
@@ -63,4 +62,4 @@ def _(fact: HandOffNoted, case: Case) -> Case:
     step = "revoked" if before and before.step == "revoked" else fact.step  # a late delivery gives nobody the matter back
     noted = NotedHandOff(fact.kind, fact.addressee, step, fact.item)
     received = case.received or _is_receipt(fact, case)
-    return replace(case, hand_offs={**case.hand_offs, fact.referral_id: noted}, received=received)
+    return changed(case, hand_offs={**case.hand_offs, fact.referral_id: noted}, received=received)

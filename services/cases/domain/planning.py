@@ -1,7 +1,6 @@
 """From Form 03 to the approval: what is wrong, what shall be done, and the chair's decision on exactly that text (art. 27, 28)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from contracts.cases import (
 from contracts.codes import Level
 from contracts.digest import digest
 from contracts.forms import FilledForm
-from contracts.kernel import Command, Refused
+from contracts.kernel import Command, Refused, changed
 from contracts.shapes import Line, Text, told
 from services.cases.domain.forms import indicated_level
 from services.cases.domain.state import Case, Plan, act_on, decide, evolve, start
@@ -118,15 +117,15 @@ def approve_plan(command: ApprovePlan, case: Case) -> Iterator[CaseFact]:
 
 @evolve.register
 def _(fact: DetailedAssessmentRecorded, case: Case) -> Case:
-    return replace(case, assessed=fact.cycle)
+    return changed(case, assessed=fact.cycle)
 
 
 @evolve.register
 def _(fact: PlanSubmitted, case: Case) -> Case:
     plan = Plan(fact.plan, fact.digest, tuple(fact.items), fact.review_on, fact.author)
-    return replace(case, plan=plan, plans=fact.plan)
+    return changed(case, plan=plan, plans=fact.plan)
 
 
 @evolve.register
 def _(fact: PlanApproved, case: Case) -> Case:
-    return replace(case, plan=case.plan and replace(case.plan, decision_no=fact.decision_no), approved=True)
+    return changed(case, plan=case.plan and changed(case.plan, decision_no=fact.decision_no), approved=True)

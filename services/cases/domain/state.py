@@ -7,7 +7,7 @@ exactly the text they are about. The closure of a cycle thus names its last text
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import singledispatch
 from typing import Any
@@ -16,12 +16,12 @@ from uuid import UUID
 from contracts import clocks
 from contracts.cases import CaseFact, ClockStarted
 from contracts.clocks import NO_CLOCKS, Clocks, fold_clocks_of
-from contracts.kernel import Command, Fact, Given, Refused
+from contracts.kernel import Command, Fact, Given, Refused, changed
 from contracts.places import Place, province_of
 from contracts.shapes import Addressee, PlanItem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NotedHandOff:
     """What this case last heard of a hand-off that carries it."""
 
@@ -31,7 +31,7 @@ class NotedHandOff:
     item: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The text that counts in the open intervention. decision_no: of its approval. review: the version of its last review."""
 
@@ -44,7 +44,7 @@ class Plan:
     review: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """Protection of one child. Clear fields only: whoever has no key folds the same case.
 
@@ -104,7 +104,7 @@ fold_clocks_of(evolve)
 def counted(fact: Fact, case: Case | None) -> Case | None:
     """`evolve`, and one version more, for `InterventionClosed` names its review by version. None for facts of no case."""
     after: Case | None = evolve(fact, case)
-    return after and replace(after, version=after.version + 1)
+    return after and changed(after, version=after.version + 1)
 
 
 def act_on(command: Command, case: Case, *instants: datetime) -> None:

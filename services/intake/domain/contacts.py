@@ -1,14 +1,13 @@
 """Contacts: received over any channel, looked at, classified. Nine in ten end here."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 from contracts.clocks import meet, start
 from contracts.codes import Channel, ContactKind, Form, Language, LineCode, Tier
 from contracts.intake import ClockBreached, ClockMet, ClockStarted, ContactAnswered, ContactClassified, ContactReceived, IntakeFact
-from contracts.kernel import Command, Instant, Personal, Refused
+from contracts.kernel import Command, Instant, Personal, Refused, changed
 from contracts.places import Place
 from contracts.shapes import Line, Text, told
 from services.intake.domain.state import Contact, State, contact_in, decide, desks, evolve, not_in_the_future
@@ -93,9 +92,9 @@ def after_received(fact: ContactReceived, _: State | None) -> State:
 
 @evolve.register
 def after_answered(fact: ContactAnswered, state: Contact) -> State:
-    return replace(state, agent=fact.agent, interpreter_id=fact.interpreter_id)
+    return changed(state, agent=fact.agent, interpreter_id=fact.interpreter_id)
 
 
 @evolve.register
 def after_classified(fact: ContactClassified, state: Contact) -> State:
-    return replace(state, kind=fact.kind, tier=fact.tier, language=fact.language)
+    return changed(state, kind=fact.kind, tier=fact.tier, language=fact.language)

@@ -1,14 +1,13 @@
 """Forgetting a person: one data officer proposes, another approves, the worker destroys the key and says so afterwards."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
 from contracts.calendar import local_day
 from contracts.codes import DataRefusal, ErasureBasis
 from contracts.intake import ErasureApproved, ErasureRefused, ErasureRequested, IntakeFact, PersonForgotten
-from contracts.kernel import Command, Instant, Refused
+from contracts.kernel import Command, Instant, Refused, changed
 from contracts.shapes import Line, told
 from services.intake.domain.state import Person, Proposal, State, decide, evolve, known_in, person_in
 
@@ -113,19 +112,19 @@ def forget_person(command: ForgetPerson, state: State | None) -> Iterator[Intake
 
 @evolve.register
 def after_request(fact: ErasureRequested, state: State | None) -> State:
-    return replace(person_in(state), proposal=Proposal(fact.basis, fact.proposed_by, fact.request))
+    return changed(person_in(state), proposal=Proposal(fact.basis, fact.proposed_by, fact.request))
 
 
 @evolve.register
 def after_approval(fact: ErasureApproved, state: State | None) -> State:
-    return replace(person_in(state), proposal=None, decision=fact.decision)
+    return changed(person_in(state), proposal=None, decision=fact.decision)
 
 
 @evolve.register
 def after_refusal(_: ErasureRefused, state: State | None) -> State:
-    return replace(person_in(state), proposal=None)
+    return changed(person_in(state), proposal=None)
 
 
 @evolve.register
 def after_forgetting(fact: PersonForgotten, state: State | None) -> State:
-    return replace(person_in(state), forgotten_at=fact.destroyed_at)
+    return changed(person_in(state), forgotten_at=fact.destroyed_at)

@@ -4,7 +4,6 @@ The stream of a person has the id of the mention, which is the id of its key. Th
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from typing import ClassVar
 from uuid import UUID
@@ -33,7 +32,7 @@ from contracts.intake import (
     PersonRestricted,
     RestrictionLifted,
 )
-from contracts.kernel import Command, Instant, Refused
+from contracts.kernel import Command, Instant, Refused, changed
 from contracts.places import NATION
 from contracts.shapes import Addressee, Text, told
 from services.intake.domain.state import DataRequest, Held, State, decide, evolve, known_in, not_in_the_future, person_in
@@ -204,34 +203,34 @@ def lift_restriction(command: LiftRestriction, state: State | None) -> Iterator[
 @evolve.register
 def after_request(fact: DataRequestReceived, state: State | None) -> State:
     person = person_in(state)
-    return replace(person, requests={**person.requests, fact.number: DataRequest(fact.right)})
+    return changed(person, requests={**person.requests, fact.number: DataRequest(fact.right)})
 
 
 @evolve.register
 def after_answer(fact: DataRequestAnswered, state: State | None) -> State:
     person = person_in(state)
     request = person.requests[fact.number]
-    answered = replace(request, answers={**request.answers, fact.stage: fact.answer})
-    return replace(person, requests={**person.requests, fact.number: answered})
+    answered = changed(request, answers={**request.answers, fact.stage: fact.answer})
+    return changed(person, requests={**person.requests, fact.number: answered})
 
 
 @evolve.register
 def after_hold(fact: HoldPlaced, state: State | None) -> State:
     person, placed = person_in(state), Held(fact.hold, fact.until_on, fact.case_id)
-    return replace(person, holds=(*(held for held in person.holds if held.key != placed.key), placed))
+    return changed(person, holds=(*(held for held in person.holds if held.key != placed.key), placed))
 
 
 @evolve.register
 def after_lifting(fact: HoldLifted, state: State | None) -> State:
     person = person_in(state)
-    return replace(person, holds=tuple(held for held in person.holds if held.key != (fact.hold, fact.case_id)))
+    return changed(person, holds=tuple(held for held in person.holds if held.key != (fact.hold, fact.case_id)))
 
 
 @evolve.register
 def after_restriction(fact: PersonRestricted, state: State | None) -> State:
-    return replace(person_in(state), restricted=fact.basis)
+    return changed(person_in(state), restricted=fact.basis)
 
 
 @evolve.register
 def after_release(_: RestrictionLifted, state: State | None) -> State:
-    return replace(person_in(state), restricted=None)
+    return changed(person_in(state), restricted=None)

@@ -1,14 +1,13 @@
 """Screening: how grave a report is, which procedures run, who must be told. The one door through which a case opens."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 from contracts.clocks import meet, start
 from contracts.codes import Level, Procedure, ProtectionLevel, ScreeningDecision
 from contracts.intake import CaseLinked, ClockBreached, ClockMet, ClockStarted, IntakeFact, ReportScreened
-from contracts.kernel import Command, Personal, Refused, Shape
+from contracts.kernel import Command, Personal, Refused, Shape, changed
 from contracts.places import Place, province_of
 from contracts.shapes import Addressee, Line, ScreenedChild, Text
 from services.intake.domain.reports import PROTECTED, SCREENING
@@ -210,7 +209,7 @@ def link_case(command: LinkCase, state: State | None) -> Iterator[IntakeFact]:
 def after_screened(fact: ReportScreened, state: Record) -> State:
     children = frozenset(child.child_id for child in fact.children)
     opens = fact.decision == "open_case"
-    return replace(
+    return changed(
         state,
         screened=state.screened | children,
         screenings=state.screenings + 1,
@@ -224,7 +223,7 @@ def after_screened(fact: ReportScreened, state: Record) -> State:
 @evolve.register
 def after_linked(fact: CaseLinked, state: Record) -> State:
     left = {name: waiting - {fact.child_id} for name, waiting in state.awaited.items()}
-    return replace(
+    return changed(
         state,
         awaited={name: waiting for name, waiting in left.items() if waiting},
         cases={**state.cases, fact.child_id: fact.case_id},

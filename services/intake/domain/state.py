@@ -28,7 +28,7 @@ from contracts.places import Place
 from contracts.shapes import Addressee
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contact:
     """One call, message, mail or letter. `agent` is whoever answered last, `kind` the latest class."""
 
@@ -44,7 +44,7 @@ class Contact:
     clocks: Clocks = field(default_factory=lambda: NO_CLOCKS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reported:
     """A child of the record, as far as a screening must know it."""
 
@@ -52,7 +52,7 @@ class Reported:
     age_basis: AgeBasis
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """The line's file on one matter. A child is screened once; `awaited` names the children whose case each clock waits for."""
 
@@ -83,7 +83,7 @@ class Record:
         return "case-opened" if not self.openings else f"case-opened/{self.openings + 1}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DataRequest:
     """A right that was asked for; `answers` are the latest of each stage."""
 
@@ -91,7 +91,7 @@ class DataRequest:
     answers: Mapping[DataStage, DataAnswer] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Held:
     """Why the person may not be forgotten; `until_on` is the last day, `case_id` the open case it stands for."""
 
@@ -105,7 +105,7 @@ class Held:
         return self.hold, self.case_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Proposal:
     """An erasure that one data officer proposed and nobody has decided about."""
 
@@ -114,7 +114,7 @@ class Proposal:
     request: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Person:
     """What becomes of the data of one mention of a human being.
 

@@ -1,10 +1,9 @@
 """Channels: used in their order, each for the time of one `delivery` clock; after the last one a message is undeliverable."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from contracts import clocks
-from contracts.kernel import Command
+from contracts.kernel import Command, changed
 from contracts.notifications import ClockStarted, MessageUndeliverable
 from contracts.shapes import Addressee
 from services.notifications.domain.state import Message, Thread, evolve
@@ -36,4 +35,4 @@ def next_channel(thread: Thread, message: Message, tried: int, command: Command)
 
 @evolve.register
 def given_up(fact: MessageUndeliverable, thread: Thread) -> Thread:
-    return thread.with_message(replace(thread.message(fact.number), end="undeliverable"))
+    return thread.with_message(changed(thread.message(fact.number), end="undeliverable"))

@@ -1,13 +1,12 @@
 """Saying something to somebody, and no longer wanting to."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
 from contracts import clocks
 from contracts.codes import CancelReason
-from contracts.kernel import Command, Instant
+from contracts.kernel import Command, Instant, changed
 from contracts.notifications import (
     ClockWaived,
     Letter,
@@ -64,7 +63,7 @@ def queue_message(command: QueueMessage, thread: State) -> Iterator[Notification
 def in_queue(fact: MessageQueued, thread: State) -> Thread:
     thread = thread or Thread(fact.about, fact.recipient)
     message = Message(fact.number, fact.letter, tuple(fact.channels), fact.agency_id, fact.not_after)
-    return replace(thread, messages=(*thread.messages, message))
+    return changed(thread, messages=(*thread.messages, message))
 
 
 class CancelMessage(Command):
@@ -83,4 +82,4 @@ def cancel_message(command: CancelMessage, thread: Thread) -> Iterator[Notificat
 
 @evolve.register
 def cancelled(fact: MessageCancelled, thread: Thread) -> Thread:
-    return thread.with_message(replace(thread.message(fact.number), end="cancelled"))
+    return thread.with_message(changed(thread.message(fact.number), end="cancelled"))

@@ -1,13 +1,13 @@
 """Sending: when the next attempt is due, and what became of it. The sender loop asks, tries, and records."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from contracts import clocks
 from contracts.codes import FailureReason, Via
-from contracts.kernel import Command, Instant, Refused, Shape
+from contracts.kernel import Command, Instant, Refused, Shape, changed
 from contracts.notifications import (
     ClockBreached,
     ClockMet,
@@ -24,7 +24,7 @@ from services.notifications.domain.channels import next_channel
 from services.notifications.domain.state import Message, Thread, decide, evolve
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attempt:
     """One try that is due: attempt `number` over `channel`, not before `at`."""
 
@@ -164,21 +164,21 @@ def _past(at: datetime, command: Command) -> datetime:
 @evolve.register
 def sent(fact: MessageSent, thread: Thread) -> Thread:
     message = _tried(fact, thread)
-    return thread.with_message(replace(message, accepted=message.accepted or fact.channel == message.channel))
+    return thread.with_message(changed(message, accepted=message.accepted or fact.channel == message.channel))
 
 
 @evolve.register
 def failed(fact: MessageFailed, thread: Thread) -> Thread:
     message = _tried(fact, thread)
     is_current = fact.channel == message.channel
-    return thread.with_message(replace(message, failed_at=fact.at if is_current else message.failed_at))
+    return thread.with_message(changed(message, failed_at=fact.at if is_current else message.failed_at))
 
 
 def _tried(fact: MessageSent | MessageFailed, thread: Thread) -> Message:
     message = thread.message(fact.number)
-    return replace(message, tried={**message.tried, fact.channel: fact.attempt})
+    return changed(message, tried={**message.tried, fact.channel: fact.attempt})
 
 
 @evolve.register
 def delivered(fact: MessageDelivered, thread: Thread) -> Thread:
-    return thread.with_message(replace(thread.message(fact.number), end="delivered"))
+    return thread.with_message(changed(thread.message(fact.number), end="delivered"))

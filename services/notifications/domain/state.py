@@ -1,14 +1,14 @@
 """What a stream of notifications knows: one thread of messages about one matter to one recipient."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import singledispatch
 from typing import Any, Literal
 from uuid import UUID
 
 from contracts.clocks import NO_CLOCKS, Clocks, fold, fold_clocks_of
-from contracts.kernel import Command, Fact, Refused
+from contracts.kernel import Command, Fact, Refused, changed
 from contracts.notifications import ClockRecomputed, ClockStarted, Letter
 from contracts.shapes import About, Addressee
 
@@ -16,7 +16,7 @@ End = Literal["delivered", "undeliverable", "cancelled"]
 DELIVERY = "delivery"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Message:
     """One message of a thread. Its channels are used one after the other, each inside a `delivery` clock of its own.
 
@@ -49,7 +49,7 @@ class Message:
         return self.channels[self.using] if self.using >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Thread:
     """The messages about one matter to one recipient, in the order of their numbers from 1."""
 
@@ -76,7 +76,7 @@ class Thread:
     def with_message(self, message: Message) -> "Thread":
         """The thread with this message in its place."""
         messages = (*self.messages[: message.number - 1], message, *self.messages[message.number :])
-        return replace(self, messages=messages)
+        return changed(self, messages=messages)
 
 
 State = Thread | None
@@ -101,13 +101,13 @@ fold_clocks_of(evolve)
 def _(fact: ClockStarted, thread: Thread) -> Thread:
     """Each start of a delivery clock is the beginning of the next channel."""
     message = thread.timed_by(fact.clock)
-    begun = replace(
+    begun = changed(
         message, using=message.using + 1, began_at=fact.counted_from, due_at=fact.due_at, failed_at=None, accepted=False
     )
-    return replace(thread.with_message(begun), clocks=fold(thread.clocks, fact))
+    return changed(thread.with_message(begun), clocks=fold(thread.clocks, fact))
 
 
 @evolve.register
 def _(fact: ClockRecomputed, thread: Thread) -> Thread:
-    message = replace(thread.timed_by(fact.clock), due_at=fact.due_at)
-    return replace(thread.with_message(message), clocks=fold(thread.clocks, fact))
+    message = changed(thread.timed_by(fact.clock), due_at=fact.due_at)
+    return changed(thread.with_message(message), clocks=fold(thread.clocks, fact))

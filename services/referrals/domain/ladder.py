@@ -4,14 +4,13 @@ While a hand-off is not settled its `acknowledgement` runs: it starts with the s
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from contracts import clocks
 from contracts.clocks import BreachClock, WaiveClock
 from contracts.codes import EscalationReason
-from contracts.kernel import Command, Refused
+from contracts.kernel import Command, Refused, changed
 from contracts.places import NATION, province_of
 from contracts.referrals import ClockBreached, ClockStarted, ClockWaived, ReferralEscalated, ReferralFact
 from contracts.rules import Rules
@@ -71,7 +70,7 @@ def waive_clock(command: WaiveClock, state: State) -> Iterator[ReferralFact]:
 @evolve.register
 def went_up(fact: ReferralEscalated, state: Referral) -> Referral:
     told = tuple(dict.fromkeys((*state.told, *fact.to)))
-    return replace(state, level=fact.level, rung=tuple(fact.to), told=told)
+    return changed(state, level=fact.level, rung=tuple(fact.to), told=told)
 
 
 def tell_next_rung(referral: Referral, because: str, command: Command) -> Iterator[ReferralEscalated]:

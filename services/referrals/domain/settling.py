@@ -1,14 +1,13 @@
 """Settling: what was asked for is done, or the matter is withdrawn."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID
 
 from contracts import clocks
 from contracts.codes import CompletionResult, RevokeReason
 from contracts.ids import case_of
-from contracts.kernel import Command, Instant, Refused
+from contracts.kernel import Command, Instant, Refused, changed
 from contracts.referrals import ClockBreached, ClockMet, ClockWaived, ReferralCompleted, ReferralFact, ReferralRevoked
 from contracts.shapes import HandOff, PerChild
 from services.referrals.domain.state import Referral, State, decide, evolve, hand_off, instant
@@ -42,7 +41,7 @@ def complete_referral(command: CompleteReferral, state: State) -> Iterator[Refer
 
 @evolve.register
 def completed(_: ReferralCompleted, state: Referral) -> Referral:
-    return replace(state, completed=True)
+    return changed(state, completed=True)
 
 
 class RevokeReferral(Command):
@@ -67,8 +66,8 @@ def revoke_referral(command: RevokeReferral, state: State) -> Iterator[ReferralF
 @evolve.register
 def revoked(fact: ReferralRevoked, state: Referral) -> Referral:
     if set(fact.cases) >= set(state.of.cases):
-        return replace(state, revoked=True)
-    return replace(state, of=_without(state.of, fact.cases))
+        return changed(state, revoked=True)
+    return changed(state, of=_without(state.of, fact.cases))
 
 
 def _without(of: HandOff, cases: list[UUID]) -> HandOff:

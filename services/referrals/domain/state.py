@@ -12,7 +12,7 @@ from contracts.kernel import Command, Fact, Refused
 from contracts.shapes import Addressee, HandOff
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Referral:
     """A hand-off to one addressee.
 
@@ -48,7 +48,7 @@ class Referral:
         return self.acknowledged or self.completed or self.revoked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Agency:
     """The body that fills a role at a place from a day on."""
 

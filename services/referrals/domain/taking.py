@@ -1,13 +1,12 @@
 """Taking over: what reached the addressee, how often it was tried, and who there took the matter into their hands."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from contracts import clocks
 from contracts.codes import AttemptResult, Via
-from contracts.kernel import Command, Instant, Refused
+from contracts.kernel import Command, Instant, Refused, changed
 from contracts.referrals import (
     AttemptRecorded,
     ClockBreached,
@@ -67,7 +66,7 @@ def _recount(referral: Referral, delivered_at: datetime, command: Command) -> It
 
 @evolve.register
 def delivered(fact: ReferralDelivered, state: Referral) -> Referral:
-    return replace(state, delivered_at=fact.delivered_at)
+    return changed(state, delivered_at=fact.delivered_at)
 
 
 class RecordAttempt(Command):
@@ -104,7 +103,7 @@ def record_attempt(command: RecordAttempt, state: State) -> Iterator[ReferralFac
 
 @evolve.register
 def attempted(fact: AttemptRecorded, state: Referral) -> Referral:
-    return replace(state, attempts=fact.number, untaken=state.untaken + (fact.result != "reached"))
+    return changed(state, attempts=fact.number, untaken=state.untaken + (fact.result != "reached"))
 
 
 class AcknowledgeReferral(Command):
@@ -169,4 +168,4 @@ def _start_completion(referral: Referral, at: datetime, command: Command) -> Clo
 
 @evolve.register
 def taken_over(fact: ReferralAcknowledged, state: Referral) -> Referral:
-    return replace(state, acknowledged_at=fact.acknowledged_at)
+    return changed(state, acknowledged_at=fact.acknowledged_at)
