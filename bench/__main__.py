@@ -6,7 +6,6 @@ was measured; `python -m bench --write-docs` puts their tables into `docs/benchm
 
 import argparse
 import contextlib
-import gc
 import shutil
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from bench import results
 from bench.contest import Report, Scale, say
 from bench.ground import Ground
 from bench.machine import durability, machine
+from chassis.loop import collect_seldom
 
 PROFILES = results.ROOT / ".local" / "profiles"
 NAMES = ("append", "rest", "refill", "projection", "loading", "visible", "takeover", "memory", "search")
@@ -77,8 +77,7 @@ def _measure(name: str, ground: Ground, scale: Scale, whole: list[Report], about
     """One bench; whether it came to its end. What it found so far is kept in any case."""
     begin = time.perf_counter()
     bench: Bench = import_module(f"bench.{name}").run
-    gc.collect()
-    gc.freeze()  # as every service does after its start
+    collect_seldom()  # as every service does after its start
     try:
         for report in bench(ground, scale):
             say(report.title)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import Iterator
 from uuid import uuid4
@@ -114,12 +113,10 @@ async def _apply(ground: Ground, database: str, events: int) -> float:
 def _rebuilt(ground: Ground, database: str, events: int) -> Measured:
     """What `hotline views rebuild` does once Python has started."""
     place = Where(ground.postgres.uri(database, "projections_worker"), ground.kafka.bootstrap, None)
-    thresholds = gc.get_threshold()
     begin = time.perf_counter()
     with contextlib.redirect_stdout(None):
         on_its_loop(rebuild(place, None))
     seconds = time.perf_counter() - begin
-    gc.set_threshold(*thresholds)
     if (kept := _kept(ground, database)) != 2 * events:
         raise RuntimeError(f"{kept} events are kept in both builds together, not twice {events}")
     return Measured(events / seconds)

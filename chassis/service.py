@@ -6,7 +6,6 @@ is started clean by its supervisor.
 
 import asyncio
 import contextlib
-import gc
 import select
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -28,7 +27,7 @@ from chassis.checkpoints import topic_at
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
-from chassis.loop import on_its_loop
+from chassis.loop import collect_seldom, on_its_loop
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import Acknowledged, not_ahead
 from chassis.settings import Settings, fit_for, key_from
@@ -137,8 +136,7 @@ class Service:
             serving = group.create_task(server.serve())
             working = [group.create_task(self._work(loops))] if loops else []
             working += [group.create_task(self._keep(name, loop)) for name, loop in beside.items()]
-            gc.collect()
-            gc.freeze()  # start-up objects live for ever: the collector need not walk them during a request
+            collect_seldom()
             await self.stopping.wait()
             server.should_exit = True  # refuse new requests, finish the running ones; the loops may end at any instruction
             await serving

@@ -1,6 +1,5 @@
 """What a view reads: the rows that records tell, the facts in them, and a row kept with the reason why it cannot be folded."""
 
-import gc
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
@@ -44,13 +43,7 @@ def rows_in(records: Sequence[ConsumerRecord[Any, Any]]) -> list[Row]:
 
 def tell(log: str, rows: Sequence[Row]) -> list[Told]:
     """What these rows tell."""
-    collects = gc.isenabled()
-    gc.disable()  # nothing here is garbage, and the collector would walk the growing batch again and again: two thirds of the time
-    try:
-        return [Told(row, _fact(log, row)) for row in rows]
-    finally:
-        if collects:
-            gc.enable()
+    return [Told(row, _fact(log, row)) for row in rows]
 
 
 def _fact(log: str, row: Row) -> Recorded | str:

@@ -3,7 +3,6 @@
 Where `H111_DATABASE` is set, the variables of the projections worker say where; else the local stack that runs does.
 """
 
-import gc
 import json
 import os
 import sys
@@ -19,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from chassis import failpoints
 from chassis.log import Log
-from chassis.loop import on_its_loop
+from chassis.loop import collect_seldom, on_its_loop
 from chassis.settings import settings_from_environment
 from chassis.transient import TRANSIENT
 from chassis.view import Vector
@@ -196,7 +195,7 @@ async def rebuild(place: Where, accept: str | None) -> tuple[int, str]:
         "autocommit": True,
         "options": f"{OPTIONS} -c synchronous_commit=off",
     }  # a lost batch is filled again; a swap is not lost
-    gc.set_threshold(100_000, 50, 100)  # states of streams stay: walking them over and over would take longer than folding
+    collect_seldom()
     async with AsyncConnectionPool(place.database, min_size=2, max_size=12, open=False, kwargs=options) as pool:
         view = view_of(pool, place.kafka, Log("projections", pool))
         return await rebuild_of(view, Shown().show, accept).run()
