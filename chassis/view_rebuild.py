@@ -194,8 +194,8 @@ class Rebuild:
         """One transaction that holds both builds still. Reads do not wait for it; the live worker does."""
         async with self.source.pool.connection() as db:
             await db.execute("SET statement_timeout = 0")
-            for digest in (new, old):
-                await digest.prepare(db, {filler.log: filler.position for filler in fillers})
+            filled = {filler.log: filler.position for filler in fillers}
+            await asyncio.gather(*(self._prepared(digest, filled) for digest in (new, old)))
             await self._all_to(new.build, fillers, await positions(self.source.pool))
             async with db.transaction():
                 await db.execute("SET LOCAL lock_timeout = '2s'")
@@ -210,6 +210,13 @@ class Rebuild:
             reach("swap.after-commit")
             await db.execute("RESET statement_timeout")
             return digest
+
+    async def _prepared(self, digest: Digest, at: Vector) -> None:
+        """On a connection of its own: of the two builds the server digests one on each core."""
+        async with self.source.pool.connection() as db:
+            await db.execute("SET statement_timeout = 0")
+            await digest.prepare(db, at)
+            await db.execute("RESET statement_timeout")
 
     async def _level(self, db: AsyncConnection[Any], old: Digest, new: Digest, fillers: Sequence[Filler]) -> Vector:
         """Bring the new build to where the live one stands, now that it stands; hold the new one as well."""
