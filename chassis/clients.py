@@ -2,14 +2,19 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.transient import is_ending
 
+log_ = structlog.get_logger("hotline.kafka")
 FLUSH = 1.0  # seconds for what a producer still holds; the next one tells it again
+SILENT = 20.0  # seconds: longer than a reader takes to come back after an outage
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +49,30 @@ async def producing(kafka: str, **settings: Any) -> AsyncIterator[AIOKafkaProduc
                     await sender.close()
         finally:
             await producer.client.close()
+
+
+@dataclass
+class Watch:
+    """Over a reader of one topic, for its loop to ask while nothing comes: after an outage the library may fall silent for ever,
+    without a word."""
+
+    consumer: AIOKafkaConsumer
+    topic: TopicPartition
+    _read: int = -1
+    _since: float = field(default_factory=time.monotonic)
+
+    async def at_end(self) -> bool:
+        """Is everything read that was told? Raises a transient error if the broker does not answer, and ConnectionError if for a
+        while more was told than was read and nothing came: then the loop begins anew."""
+        end = (await self.consumer.end_offsets([self.topic]))[self.topic]
+        async with asyncio.timeout(SILENT):
+            read = await self.consumer.position(self.topic)
+        if read >= end or read != self._read:
+            self._read, self._since = read, time.monotonic()
+        elif time.monotonic() - self._since > SILENT:
+            log_.error("nothing is read though more was told", topic=self.topic.topic, read=read, told=end)
+            raise ConnectionError("nothing is read")
+        return bool(read >= end)
 
 
 @contextlib.contextmanager

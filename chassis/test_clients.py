@@ -5,7 +5,8 @@ import asyncio
 import psutil
 import pytest
 
-from chassis.clients import consuming, producing
+from chassis import clients
+from chassis.clients import Watch, consuming, producing
 from chassis.transient import StoreGone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -71,3 +72,34 @@ async def test_a_producer_whose_broker_hangs_is_not_waited_for_and_leaves_no_con
         finally:
             asyncio.get_running_loop().call_later(3, process.resume)
     assert before == connections(topic.kafka)
+
+
+async def test_a_reader_that_has_read_everything_may_be_silent_for_long(world, monkeypatch):
+    monkeypatch.setattr(clients, "SILENT", 0.2)
+    topic = await world.topic()
+    async with consuming(topic.kafka, auto_offset_reset="earliest") as consumer:
+        await fetching(consumer, topic)
+        watch = Watch(consumer, topic.partition)
+        for _ in range(5):
+            assert await watch.at_end()
+            await asyncio.sleep(0.1)
+
+
+async def test_a_reader_that_gets_nothing_of_what_is_told_is_noticed(world, monkeypatch):
+    """As was seen after a kill of the broker: one topic was read no more, nothing was said, and everything else went on."""
+    monkeypatch.setattr(clients, "SILENT", 1.0)
+    topic, before = await world.topic(), asyncio.all_tasks()
+    async with consuming(topic.kafka, auto_offset_reset="earliest") as consumer, producing(topic.kafka) as producer:
+        await fetching(consumer, topic)
+        watch = Watch(consumer, topic.partition)
+        assert await watch.at_end()
+        for each in asyncio.all_tasks() - before:
+            if each.get_coro().__name__ == "_fetch_requests_routine":
+                each.cancel()
+        for _ in range(2):  # a fetch that was under way may still bring the first
+            await producer.send_and_wait(topic.partition.topic, b"{}", partition=0)
+            await consumer.getmany(topic.partition, timeout_ms=1000)
+        with pytest.raises(ConnectionError, match="nothing is read"):
+            async with asyncio.timeout(20):
+                while not await watch.at_end():
+                    await consumer.getmany(topic.partition, timeout_ms=100)

@@ -21,7 +21,7 @@ from opentelemetry import metrics
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.clients import consuming
+from chassis.clients import Watch, consuming
 from chassis.failpoints import reach
 from chassis.kafka import row_of, topic_of
 from chassis.log import Log, Row
@@ -108,14 +108,13 @@ class View:
         """Until cancelled."""
         topic = TopicPartition(topic_of(log), 0)
         async with self.topic(log) as consumer:
-            looked = 0.0
+            watch, looked = Watch(consumer, topic), 0.0
             while True:
                 records = (await consumer.getmany(topic, timeout_ms=100, max_records=BATCH)).get(topic, [])
                 await self.take_all(log, rows_in(records))
                 if not records and time.monotonic() - looked > AT_END:
                     looked, asked_at = time.monotonic(), self.own.time.now()
-                    end = (await consumer.end_offsets([topic]))[topic]  # raises if the broker is gone: getmany would keep silent
-                    if await consumer.position(topic) >= end:
+                    if await watch.at_end():  # raises if the broker is gone: getmany would keep silent
                         await self.at_end(log, asked_at)
                     up()
 

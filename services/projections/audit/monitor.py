@@ -16,7 +16,7 @@ from opentelemetry import metrics
 from psycopg_pool import AsyncConnectionPool
 
 from chassis import checkpoints
-from chassis.clients import consuming
+from chassis.clients import Watch, consuming
 from chassis.kafka import topic_of
 from chassis.ledger.entry import entry
 from chassis.ledger.errors import LedgerError
@@ -71,15 +71,14 @@ class Monitor:
         async with consuming(self.settings.kafka, **patient) as consumer:
             consumer.assign([topic])
             consumer.seek(topic, await self.take(log, []))
-            looked = 0.0
+            watch, looked = Watch(consumer, topic), 0.0
             while True:
                 records = (await consumer.getmany(topic, timeout_ms=100, max_records=BATCH)).get(topic, [])
                 if records:
                     await self.take(log, rows_in(records))
                 if not records and time.monotonic() - looked > AT_END:
                     looked, asked_at = time.monotonic(), self.time.now()
-                    end = (await consumer.end_offsets([topic]))[topic]  # raises if the broker is gone: getmany would keep silent
-                    if await consumer.position(topic) >= end:
+                    if await watch.at_end():  # raises if the broker is gone: getmany would keep silent
                         async with self.pool.connection() as db:
                             await db.execute("UPDATE audit_tree SET at_end = %s WHERE log = %s", (asked_at, log))
                     up()
@@ -122,13 +121,13 @@ class Monitor:
             begin, end = await consumer.beginning_offsets([topic]), await consumer.end_offsets([topic])
             read = await self.read_to(policy)
             consumer.seek(topic, read if begin[topic] <= read <= end[topic] else begin[topic])  # else it is another topic
-            looked = 0.0
+            watch, looked = Watch(consumer, topic), 0.0
             while True:
                 if records := (await consumer.getmany(topic, timeout_ms=100)).get(topic, []):
                     await self.keep(policy, records)
                 if time.monotonic() - looked > AT_END:
                     looked = time.monotonic()
-                    await consumer.end_offsets([topic])
+                    await watch.at_end()
                     up()
 
     async def read_to(self, policy: Policy) -> int:
