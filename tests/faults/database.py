@@ -15,11 +15,13 @@ from uuid import uuid4
 import httpx2
 import psycopg
 
+from deploy.local.postgres import Postgres
 from deploy.local.stack import SERVICES
 from tests.faults.chaos import Chaos, NotRun, fault
 from tests.line import call, eventually
 
 LOCK_TIMEOUT = 10.0  # seconds, as chassis.service sets it
+ROOM = 32 << 20  # bytes beside the log, for what is taken until the disk is full
 LONGEST = 2 * LOCK_TIMEOUT + 5  # a request waits for the round of appends under way and for its own; and the machine is busy
 
 
@@ -95,7 +97,7 @@ def head_held(chaos: Chaos) -> None:
 
 @fault(
     "the disk of the write-ahead log full",
-    "pg_wal lies on a file system of 96 MiB that is filled up under load, and freed again",
+    "pg_wal lies on a file system with 32 MiB to spare that is filled up under load, and freed again",
     "nothing is answered as done that is not durable; all goes on once there is room",
 )
 def disk_full(chaos: Chaos) -> None:
@@ -135,44 +137,56 @@ def _told_to_try_again(chaos: Chaos, answers: list[tuple[httpx2.Response, float]
 
 @contextmanager
 def _small_disk(chaos: Chaos) -> Iterator[Path]:
-    """pg_wal on a small file system of its own, and back again."""
+    """pg_wal on a file system of its own with little room beside it, and back again."""
     postgres, home = chaos.stack.postgres, chaos.stack.postgres.home
     disk, wal = home / "small-disk", home / "data" / "pg_wal"
     disk.mkdir(exist_ok=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=777", "none", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        raise NotRun("this user may not mount a small file system")
+    _alter(postgres, "max_wal_size = '48MB'", "min_wal_size = '32MB'")  # else the log itself soon takes all the room there is
     try:
-        _alter(postgres, "max_wal_size = '48MB'", "min_wal_size = '32MB'")  # else the log itself soon takes all the room there is
-        _moved(postgres, wal, disk / "pg_wal", link=True)
+        with _down(postgres):
+            size = sum(path.stat().st_size for path in wal.rglob("*") if path.is_file()) + ROOM
+            mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "none", disk]
+            mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+            if mounted:
+                _move(wal, disk / "pg_wal")
+                wal.symlink_to(disk / "pg_wal")
+        if not mounted:
+            raise NotRun("this user may not mount a small file system")
         yield disk
     finally:
         (disk / "ballast").unlink(missing_ok=True)
-        _moved(postgres, disk / "pg_wal", wal, link=False)
+        with _down(postgres):
+            if wal.is_symlink():
+                wal.unlink()
+                _move(disk / "pg_wal", wal)
         _alter(postgres, "max_wal_size = DEFAULT", "min_wal_size = DEFAULT")
         subprocess.run(["umount", disk], check=False, capture_output=True)
 
 
-def _alter(postgres, *settings: LiteralString) -> None:
+@contextmanager
+def _down(postgres: Postgres) -> Iterator[None]:
+    """While this is done the server is not there."""
+    postgres.stop()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+def _alter(postgres: Postgres, *settings: LiteralString) -> None:
     """Settings of the server from its next start on."""
     with psycopg.connect(postgres.uri("postgres"), autocommit=True) as db:
         for setting in settings:
             db.execute("ALTER SYSTEM SET " + setting)
 
 
-def _moved(postgres, source: Path, target: Path, *, link: bool) -> None:
-    """The log's folder elsewhere, while the server is down."""
-    postgres.stop()
+def _move(source: Path, target: Path) -> None:
+    """A folder to another file system, with whose it is; where it does not fit, it stays as it was."""
     owner = source.stat()
-    if not link:
-        target.unlink()
     shutil.copytree(source, target)
     for path in (target, *target.rglob("*")):
         os.chown(path, owner.st_uid, owner.st_gid)
     shutil.rmtree(source)
-    if link:
-        source.symlink_to(target)
-    postgres.start()
 
 
 def _fill(disk: Path) -> None:
