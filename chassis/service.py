@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis import failpoints, telemetry
 from chassis.birth import LostLogError, traces_of
 from chassis.checkpoints import topic_at
+from chassis.ending import Together
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
@@ -132,7 +133,7 @@ class Service:
         self.down |= set(loops)
         if self.created:  # before the first request is taken: no other fact may stand at position 1
             await self._keep("birth", self._begin)
-        async with asyncio.TaskGroup() as group:
+        async with Together() as group:
             serving = group.create_task(server.serve())
             working = [group.create_task(self._work(loops))] if loops else []
             working += [group.create_task(self._keep(name, loop)) for name, loop in beside.items()]
@@ -148,7 +149,7 @@ class Service:
             if "relay" in loops:
                 await self._keep("topic", self._not_ahead)
                 await self._keep("past", self._opened)
-            async with asyncio.TaskGroup() as group:
+            async with Together() as group:
                 for name, loop in loops.items():
                     group.create_task(self._keep(name, loop))
 

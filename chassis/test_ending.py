@@ -1,0 +1,89 @@
+"""Tasks that end together do end, whatever a library makes of their cancellation."""
+
+import asyncio
+
+import pytest
+
+from chassis import ending
+from chassis.ending import Together
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(ending, "GRACE", 0.1)
+
+
+async def deaf(times, heard):
+    """Goes on after so many cancellations, as a loop does whose library drops them."""
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            heard.append(asyncio.get_running_loop().time())
+            if len(heard) > times:
+                raise
+
+
+async def fails():
+    await asyncio.sleep(0)
+    raise LookupError
+
+
+async def test_one_that_drops_its_cancellation_is_told_again_until_it_ends():
+    heard = []
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(10), Together() as group:
+            group.create_task(deaf(2, heard))
+            group.create_task(fails())
+    assert caught.group_contains(LookupError)
+    assert len(heard) == 3
+
+
+async def test_one_that_is_cancelled_from_outside_is_told_again_as_well():
+    heard = []
+    async with asyncio.timeout(10), Together() as group:
+        task = group.create_task(deaf(1, heard))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()
+
+
+async def test_a_group_within_a_group_ends_with_the_outer_one():
+    heard = []
+
+    async def inner():
+        async with Together() as group:
+            group.create_task(deaf(2, heard))
+
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.timeout(10), Together() as group:
+            group.create_task(inner())
+            await asyncio.sleep(0.01)
+            group.create_task(fails())
+    assert len(heard) == 3
+
+
+async def test_one_that_ends_in_time_cleans_up_undisturbed(monkeypatch):
+    monkeypatch.setattr(ending, "GRACE", 5.0)
+    cleaned = []
+
+    async def tidy():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.2)
+            cleaned.append(True)
+
+    with pytest.raises(ExceptionGroup):
+        async with Together() as group:
+            group.create_task(tidy())
+            group.create_task(fails())
+    assert cleaned == [True]
+
+
+async def test_nobody_is_told_to_end_while_all_goes_well():
+    async with Together() as group:
+        task = group.create_task(asyncio.sleep(0.3, "done"))
+    assert task.result() == "done"
