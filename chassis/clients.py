@@ -9,12 +9,15 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 from chassis.transient import is_ending
 
 log_ = structlog.get_logger("hotline.kafka")
 FLUSH = 1.0  # seconds for what a producer still holds; the next one tells it again
 SILENT = 20.0  # seconds: longer than a reader takes to come back after an outage
+PATIENCE = 10.0  # seconds for the broker to say where a topic ends
 
 
 @contextlib.asynccontextmanager
@@ -64,8 +67,8 @@ class Watch:
     async def at_end(self) -> bool:
         """Is everything read that was told? Raises a transient error if the broker does not answer, and ConnectionError if for a
         while more was told than was read and nothing came: then the loop begins anew."""
-        end = (await self.consumer.end_offsets([self.topic]))[self.topic]
-        async with asyncio.timeout(SILENT):
+        async with asyncio.timeout(PATIENCE):  # else it would wait for ever for a client that lost its way
+            end = (await self.consumer.end_offsets([self.topic]))[self.topic]
             read = await self.consumer.position(self.topic)
         if read >= end or read != self._read:
             self._read, self._since = read, time.monotonic()
@@ -73,6 +76,21 @@ class Watch:
             log_.error("nothing is read though more was told", topic=self.topic.topic, read=read, told=end)
             raise ConnectionError("nothing is read")
         return bool(read >= end)
+
+
+def _send_or_break(self: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+    try:
+        return _send(self, request, expect_response)
+    except RuntimeError as problem:
+        self.close(reason=CloseReason.CONNECTION_BROKEN, exc=problem)
+        raise KafkaConnectionError("the connection is closed") from problem
+
+
+_send = AIOKafkaConnection.send
+AIOKafkaConnection.send = _send_or_break  # pyrefly: ignore
+"""uvloop raises RuntimeError where one writes to a connection that the broker has just closed; aiokafka expects OSError there (its
+issue 1038, open in 0.14). The task that hit it died in silence: it was the one that learns where the broker is, or one that joins a
+group, and whatever hung on it waited for ever while everything else came back."""
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ missing. What is done about a record is `chassis/hearing.py`."""
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from logging import getLogger
@@ -15,13 +15,12 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from chassis.clients import PATIENCE, SILENT
 from chassis.hearing import Ears
 from chassis.kafka import row_of, texts_of, told_before, topic_of
 from chassis.transient import TRANSIENT, pauses
 
 LOOK_BACK_EVERY = 2.0  # seconds
-SILENT = 20.0  # seconds: longer than a group takes to come together again after an outage
-PATIENCE = 5.0  # seconds for the broker to say where a topic ends
 BATCH = 500  # records taken at a time: their offset, and the place behind facts that are nobody's here, are written once
 log_ = structlog.get_logger("hotline.hearing")
 
@@ -126,18 +125,16 @@ class _Place(ConsumerRebalanceListener):
             self.works, self.since = False, time.monotonic()
 
     async def look_alive(self) -> None:
-        """Raises ConnectionError if for a while more was told than was read, and nobody is at work on what was: after an outage the
-        library may fall silent for ever, without a word. Then the loop begins anew."""
-        topic = TopicPartition(topic_of(self.source), 0)
-        try:
+        """Raises ConnectionError if for a while more was told than was read, and nobody is at work on what was, or nobody says how
+        much was told: after an outage the library may fall silent for ever, without a word. Then the loop begins anew."""
+        topic, end = TopicPartition(topic_of(self.source), 0), None
+        with suppress(*TRANSIENT):
             async with asyncio.timeout(PATIENCE):
                 end = (await self.subscriber.consumer.end_offsets([topic]))[topic]
-        except TRANSIENT:
-            end = 0  # the broker is gone: that is another matter
-        if self.works or end <= self.read:
+        if self.works or (end is not None and end <= self.read):
             self.since = time.monotonic()
         elif time.monotonic() - self.since > SILENT:
-            log_.error("nothing is heard though more was told", source=self.source, heard=self.ears.place(self.source))
+            log_.error("nothing is heard though more was told", source=self.source, heard=self.ears.place(self.source), told=end)
             raise ConnectionError("nothing is heard")
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:  # pyrefly: ignore  # the library awaits it

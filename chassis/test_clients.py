@@ -4,9 +4,12 @@ import asyncio
 
 import psutil
 import pytest
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from chassis import clients
 from chassis.clients import Watch, consuming, producing
+from chassis.loop import on_its_loop
 from chassis.transient import StoreGone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
@@ -103,3 +106,22 @@ async def test_a_reader_that_gets_nothing_of_what_is_told_is_noticed(world, monk
             async with asyncio.timeout(20):
                 while not await watch.at_end():
                     await consumer.getmany(topic.partition, timeout_ms=100)
+
+
+def test_on_uvloop_a_connection_that_was_just_closed_is_a_broken_one_and_the_broker_is_found_again(kafka):
+    """As after a kill of the broker: to write to a closed connection is a RuntimeError there, and the task that did so died."""
+
+    async def cut():
+        async with consuming(kafka.bootstrap) as consumer:
+            client = consumer._client
+            assert await client.force_metadata_update()
+            (connection,) = client._conns.values()
+            connection._writer.transport.abort()
+            await asyncio.sleep(0)  # the handle is closed; the library has not seen it yet
+            with pytest.raises(KafkaConnectionError):
+                await connection.send(MetadataRequest(None))
+            async with asyncio.timeout(10):
+                await client.force_metadata_update()  # on its way when the connection broke, perhaps
+                return await client.force_metadata_update()
+
+    assert on_its_loop(cut())
