@@ -32,7 +32,7 @@ def poisons() -> Iterator[tuple[str, dict[str, Any]]]:
 @fault(
     "poison",
     "a log holds facts with fields missing, of a newer schema version, without one, and of a type that nobody knows",
-    "each who would act on it parks it with its reason; everything else goes on",
+    "each who would act on it parks it with its reason, or puts it aside if it is its own; everything else goes on",
 )
 def poison(chaos: Chaos) -> None:
     before = _parked(chaos)
@@ -46,6 +46,8 @@ def poison(chaos: Chaos) -> None:
         if service != "intake" and _would_act(service, kind)
     }
     eventually(lambda: expected == _parked(chaos) - before, 60)
+    aside = {position for (position,) in chaos.line.rows("intake", "SELECT position FROM put_aside")}
+    chaos.expect({at for at, kind in told.items() if kind == SCREENED} <= aside, "intake did not put its own damaged facts aside")
     chaos.repetitions = len(told)
 
 

@@ -21,15 +21,15 @@ OVERDUE, BEHIND = 900.0, 60.0
 """Seconds after which a newest checkpoint is too old: in any case, and if the topic tells more than it covers."""
 OF_THE_LOG = ("event", "command", "head")
 """Tables into which nobody writes but `append()`."""
-KEPT = ("checkpoint", "heard", "parked", "follower", "clock_due")
+KEPT = ("checkpoint", "heard", "parked", "follower", "put_aside", "clock_due")
 """Tables that the worker keeps beside the log."""
 
 
 @dataclass
 class Measured:
-    """What a service's database says. heard: log → position. own: follower → position. parked: log → how many wait. signed: how
-    many entries the newest checkpoint covers, and signed_before: seconds since it was signed. open: whether it was
-    written on this server last."""
+    """What a service's database says. heard: log → position. own: follower → position. parked: log → how many wait. aside:
+    follower → how many. signed: how many entries the newest checkpoint covers, and signed_before: seconds since it was signed.
+    open: whether it was written on this server last."""
 
     head: int
     recorded_at: datetime | None
@@ -39,6 +39,7 @@ class Measured:
     own: dict[str, int] = field(default_factory=dict)
     due: int = 0
     parked: dict[str, int] = field(default_factory=dict)
+    aside: dict[str, int] = field(default_factory=dict)
     signed: int = 0
     signed_before: float = 0.0
     open: bool = True
@@ -83,6 +84,8 @@ def measured(stack: Running, service: str) -> Measured:
         found.due = due["due"]
         waiting = "SELECT split_part(topic, '.', 2) AS log, count(*) AS n FROM parked WHERE discarded_at IS NULL GROUP BY topic"
         found.parked = {row["log"]: row["n"] for row in db.execute(waiting).fetchall()}
+        aside = "SELECT follower, count(*) AS n FROM put_aside GROUP BY follower"
+        found.aside = {row["follower"]: row["n"] for row in db.execute(aside).fetchall()}
     return found
 
 
@@ -120,6 +123,9 @@ def look_at_log(stack: Running, service: str, of: Measured, deep: bool) -> Itera
     for log, count in of.parked.items():
         wrong = f"{count} facts of {log} are parked"
         yield Finding(service, wrong, f"hotline parked list --service {service}", "parked-facts")
+    for follower, count in of.aside.items():
+        wrong = f"{count} facts of its own log are put aside by `{follower}`"
+        yield Finding(service, wrong, f"deploy what can read them; {service}.worker tries again when it starts", "parked-facts")
 
 
 def look_at_checkpoint(service: str, of: Measured, told: int) -> Iterator[Finding]:
