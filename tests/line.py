@@ -17,7 +17,6 @@ import psycopg
 import yaml
 from eventsourcing.persistence import MapperDeserialisationError
 
-from chassis.kafka import topic_of
 from chassis.log import Row, recorded
 from chassis.mapper import FactMapper, Recorded
 from deploy.local.oidc import USERS
@@ -237,12 +236,12 @@ class Line:
         return left + ["a delivery is unread" for _ in self.rows("intake", "SELECT FROM inbox WHERE state = 'new'")]
 
     def heard(self) -> dict[tuple[str, str], int]:
-        """(service, log) → position, as the service says it."""
+        """(service, log) → position, as the service says it; projections also folds what it tells itself."""
         found: dict[tuple[str, str], int] = {}
         for service in SERVICES:
-            positions = dict(self.rows(service, "SELECT topic, position FROM heard"))
-            hears = import_module(f"services.{service}.bootstrap").HEARS
-            found |= {(service, log): positions.get(topic_of(log), 0) for log in hears}
+            told = dict(self.rows(service, "SELECT split_part(topic, '.', 2), position FROM heard"))
+            hears = {*import_module(f"services.{service}.bootstrap").HEARS, *told}
+            found |= {(service, log): told.get(log, 0) for log in hears}
         return found
 
     def flush_traces(self) -> None:
