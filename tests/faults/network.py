@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import psutil
 
+from deploy.local.process import Process
 from deploy.local.stack import ROLES, SERVICES
 from tests.faults.chaos import REST, Chaos, fault
 from tests.faults.desks import Desks
@@ -76,7 +78,9 @@ def _through(chaos: Chaos, port: int) -> None:
         for name in ("H111_DATABASE", "H111_KEYS"):
             address = urlsplit(process.env[name])
             process.env[name] = urlunsplit(address._replace(netloc=f"{address.netloc.rpartition(':')[0]}:{port}"))
-        process.stop()
+    with ThreadPoolExecutor(len(processes)) as at_once:
+        list(at_once.map(Process.stop, processes.values()))
+    for process in processes.values():
         process.start()
     with httpx2.Client(timeout=2) as http:
         eventually(lambda: all(is_ready(http, chaos.stack, name) for name in processes), REST, every=0.2)

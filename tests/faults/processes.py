@@ -29,13 +29,13 @@ def killed(chaos: Chaos) -> None:
 
 @fault(
     "each process frozen",
-    "SIGSTOP and, 30 s later (2 s in the short form), SIGCONT for each process of each service in turn",
+    "SIGSTOP and, 30 s later (1 s in the short form), SIGCONT for each process of each service in turn",
     "its work waits or is done by nobody else twice",
 )
 def frozen(chaos: Chaos) -> None:
     for name in [(service, role) for service in SERVICES for role in ROLES]:
         with chaos.strike():
-            freeze(chaos.stack.process(*name).pid, chaos.seconds(2, 30))
+            freeze(chaos.stack.process(*name).pid, chaos.seconds(1, 30))
 
 
 @fault(
@@ -64,10 +64,10 @@ def two_workers(chaos: Chaos) -> None:
     try:
         for twin in twins:
             twin.start()
-        chaos.desks.tell(6 if chaos.short else 100)
+        chaos.desks.tell(3 if chaos.short else 100)
         for service in SERVICES:
             chaos.stack.process(service, "worker").kill9()
-        chaos.desks.tell(3 if chaos.short else 50)
+        chaos.desks.tell(2 if chaos.short else 50)
         chaos.repetitions += len(twins)
     finally:
         for twin in twins:
