@@ -16,10 +16,13 @@ class Together(asyncio.TaskGroup):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: list[asyncio.Task[Any]] = []
+        self._members: list[asyncio.Task[Any]] = []
+        self._ending = False
+        self._within: asyncio.Task[Any] | None = None
         self._insisting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._within = asyncio.current_task()
         self._insisting = asyncio.create_task(self._insist())
         return await super().__aenter__()
 
@@ -33,12 +36,23 @@ class Together(asyncio.TaskGroup):
     def create_task(self, *args: Any, **kwargs: Any) -> asyncio.Task[Any]:
         """As asyncio does."""
         task = super().create_task(*args, **kwargs)
-        self._told.append(task)
+        self._members.append(task)
+        task.add_done_callback(self._look)
         return task
 
+    def end(self) -> None:
+        """All of them are to end."""
+        self._ending = True
+        for task in self._members:
+            task.cancel()
+
+    def _look(self, task: asyncio.Task[Any]) -> None:
+        self._ending |= not task.cancelled() and task.exception() is not None  # then the group cancels the others
+
     async def _insist(self) -> None:
+        """That a member is being cancelled says nothing: so is one whose `asyncio.timeout` is over. The group has to be ending."""
         while True:
-            ending = [task for task in self._told if task.cancelling() and not task.done()]
+            ends = self._ending or (self._within is not None and self._within.cancelling() > 0)
             await asyncio.sleep(GRACE)
-            for task in ending:
+            for task in self._members if ends else ():
                 task.cancel()  # of one that is done by now it asks nothing

@@ -135,14 +135,15 @@ class Service:
             await self._keep("birth", self._begin)
         async with Together() as group:
             serving = group.create_task(server.serve())
-            working = [group.create_task(self._work(loops))] if loops else []
-            working += [group.create_task(self._keep(name, loop)) for name, loop in beside.items()]
+            if loops:
+                group.create_task(self._work(loops))
+            for name, loop in beside.items():
+                group.create_task(self._keep(name, loop))
             collect_seldom()
             await self.stopping.wait()
             server.should_exit = True  # refuse new requests, finish the running ones; the loops may end at any instruction
             await serving
-            for task in working:
-                task.cancel()
+            group.end()
 
     async def _work(self, loops: Mapping[str, Loop]) -> None:
         async with _only_worker(self.parts):
@@ -180,9 +181,9 @@ class Service:
             try:
                 await loop(works)
             except (*TRANSIENT, asyncio.CancelledError) as problem:
+                self.down.add(name)  # also where it ends: whatever the reason, nobody shall think that it works
                 if is_ending():  # a library that is cancelled while it cleans up after a failure swallows the cancellation
                     raise asyncio.CancelledError from problem
-                self.down.add(name)
                 pause = next(waits)
                 log_.warning("a loop is down", loop=name, seconds=pause, error=type(problem).__name__)
                 await asyncio.sleep(pause)

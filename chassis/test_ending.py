@@ -1,6 +1,8 @@
 """Tasks that end together do end, whatever a library makes of their cancellation."""
 
 import asyncio
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -41,13 +43,34 @@ async def test_one_that_drops_its_cancellation_is_told_again_until_it_ends():
     assert len(heard) == 3
 
 
-async def test_one_that_is_cancelled_from_outside_is_told_again_as_well():
+async def test_all_of_them_end_when_they_are_asked_to():
     heard = []
     async with asyncio.timeout(10), Together() as group:
-        task = group.create_task(deaf(1, heard))
+        tasks = [group.create_task(deaf(times, heard)) for times in (0, 1)]
         await asyncio.sleep(0)
-        task.cancel()
-    assert task.cancelled()
+        group.end()
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_one_whose_time_to_wait_is_over_goes_on_waiting(monkeypatch):
+    """It is cancelled by `asyncio.timeout`, for a moment; and after the process was frozen, everything is over at that moment."""
+    monkeypatch.setattr(ending, "GRACE", 0.01)
+    waits = []
+
+    async def waiting():
+        for _ in range(20):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(60)
+            waits.append(True)
+
+    async with asyncio.timeout(10), Together() as group:
+        for _ in range(5):
+            group.create_task(waiting())
+        while len(waits) < 100:
+            time.sleep(0.03)  # noqa: ASYNC251 - nothing runs meanwhile
+            await asyncio.sleep(0)
+    assert len(waits) == 100
 
 
 async def test_a_group_within_a_group_ends_with_the_outer_one():
