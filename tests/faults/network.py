@@ -49,9 +49,9 @@ def bad_consoles(chaos: Chaos) -> None:
 def bad_database(chaos: Chaos) -> None:
     with _detour(chaos, replace(BAD, latency=0.0, lose=0.0)) as proxy:
         proxy.weather.lose = 0.002
-        chaos.desks.tell(2 if chaos.short else 100)
+        chaos.desks.tell(2 if chaos.short else 30)
         proxy.weather.lose = 0.0
-        for _ in chaos.times(2, 30):
+        for _ in chaos.times(1, 10):
             with chaos.strike():
                 proxy.cut()
             chaos.desks.tell(1)
