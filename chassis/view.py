@@ -112,7 +112,9 @@ class View:
             while True:
                 records = (await consumer.getmany(topic, timeout_ms=100, max_records=BATCH)).get(topic, [])
                 await self.take_all(log, rows_in(records))
-                if not records and time.monotonic() - looked > AT_END:
+                if records:  # where work never ends, it is no less at work
+                    up()
+                elif time.monotonic() - looked > AT_END:
                     looked, asked_at = time.monotonic(), self.own.time.now()
                     if await watch.at_end():  # raises if the broker is gone: getmany would keep silent
                         await self.at_end(log, asked_at)

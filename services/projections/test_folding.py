@@ -15,6 +15,7 @@ from services.projections.views.history import LOGS
 from services.projections.views.instants import note_end
 from services.projections.views.standing import Standing
 from services.projections.views.work import fold
+from tests.topics import running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 IDS = Ids(2)
@@ -202,7 +203,29 @@ async def test_a_view_of_real_topics_comes_to_the_end_is_killed_and_goes_on_wher
     assert heard == {log: found[log] for log in HEARS}
     counts = dict(await rows(worker, "SELECT log, count(*) FROM history GROUP BY log"))
     assert heard == {log: counts[log] for log in HEARS}
-    assert set(LOGS) == {log for (log,) in await rows(worker, "SELECT log FROM reached")}
+
+    async def reached():
+        return set(LOGS) == {log for (log,) in await rows(worker, "SELECT log FROM reached")}
+
+    async def to_the_end():
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop(lambda: None)) for loop in view_of(worker, kafka.bootstrap).loops().values()]
+            await until(reached)
+            for task in tasks:
+                task.cancel()
+
+    await to_the_end()
+
+
+async def test_a_view_that_never_comes_to_an_end_works_all_the_same(worker, kafka, monkeypatch):
+    """Where facts come all the time, nobody ever finds it idle."""
+    monkeypatch.setattr("chassis.view.AT_END", float("inf"))
+    tape, up = Tape(), asyncio.Event()
+    tell_story(tape, IDS)
+    await told_to(kafka.bootstrap, tape)
+    async with running(view_of(worker, kafka.bootstrap).loops()["view of cases"](up.set)):
+        async with asyncio.timeout(20):
+            await up.wait()
 
 
 async def test_the_end_of_a_log_is_noted_and_a_clock_set_back_changes_nothing(worker):

@@ -74,9 +74,10 @@ class Monitor:
             watch, looked = Watch(consumer, topic), 0.0
             while True:
                 records = (await consumer.getmany(topic, timeout_ms=100, max_records=BATCH)).get(topic, [])
-                if records:
+                if records:  # where work never ends, it is no less at work
                     await self.take(log, rows_in(records))
-                if not records and time.monotonic() - looked > AT_END:
+                    up()
+                elif time.monotonic() - looked > AT_END:
                     looked, asked_at = time.monotonic(), self.time.now()
                     if await watch.at_end():  # raises if the broker is gone: getmany would keep silent
                         async with self.pool.connection() as db:
