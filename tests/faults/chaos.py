@@ -127,16 +127,18 @@ def fault(name: str, done: str, expected: str, rounds: int = 1) -> Callable[[Cal
     return register
 
 
-def run(fault: Fault, line: Line, random: Random, *, short: bool, people: int = 3, say: Callable[[str], None] = print) -> Row:
-    """The fault under load, then rest, then everything that is written is checked."""
-    chaos = Chaos(line, random, short, say)
+def run(
+    fault: Fault, line: Line, random: Random, *, short: bool, people: int | None = None, say: Callable[[str], None] = print
+) -> Row:
+    """The fault under load, then rest, then everything that is written is checked. people: how many work; by the form without."""
+    chaos, busy = Chaos(line, random, short, say), people or (2 if short else 3)
     try:
-        with Desks(line, random, people) as desks:
+        with Desks(line, random, busy) as desks:
             chaos.desks = desks
             desks.tell(1)
             fault.run(chaos)
             chaos.recover()
-            desks.tell(people)
+            desks.tell(busy)
     except NotRun as why:
         return Row(fault.name, not_run=str(why))
     except Exception:  # noqa: BLE001 - whatever it is, it is the finding
