@@ -43,7 +43,7 @@ class ExportBundle(Command):
     instant: Positions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Bundle(ReadBefore):
     """A bundle that was asked for. requester: subject id. exported: the digest once it was handed over."""
 
