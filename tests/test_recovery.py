@@ -159,15 +159,18 @@ def test_a_right_too_many_and_what_is_parked_are_found_with_what_to_do(line, hot
         db.execute("GRANT DELETE ON event TO cases_api")
         stream = uuid4()
         db.execute("INSERT INTO parked VALUES (%s, 0, 999999, %s, '{}', '', 'for a test')", (topic_of("intake"), stream))
+        db.execute("INSERT INTO put_aside VALUES ('clocks', 999999, %s, 'for a test')", [stream])
         try:
             answer, text = hotline("doctor", "--json"), hotline("doctor").stdout
         finally:
             db.execute("REVOKE DELETE ON event FROM cases_api")
             db.execute("DELETE FROM parked WHERE stream = %s", [stream])
+            db.execute("DELETE FROM put_aside WHERE stream = %s", [stream])
     assert 1 == answer.exit_code
     assert {("cases", "settings-changed"), ("cases", "parked-facts")} == found(answer)
     assert "cases_api may write into event" in text
     assert "hotline parked list --service cases" in text
+    assert "1 facts of its own log are put aside by `clocks`" in text
 
 
 def test_a_part_that_is_down_is_a_finding(line, hotline):
