@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import structlog
@@ -78,16 +79,20 @@ class Watch:
         return bool(read >= end)
 
 
-def _send_or_break(self: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
-    try:
-        return _send(self, request, expect_response)
-    except RuntimeError as problem:
-        self.close(reason=CloseReason.CONNECTION_BROKEN, exc=problem)
-        raise KafkaConnectionError("the connection is closed") from problem
+def _or_broken(send: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(send)
+    def sends(self: AIOKafkaConnection, *args: Any, **given: Any) -> Any:
+        try:
+            return send(self, *args, **given)
+        except RuntimeError as problem:
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=problem)
+            raise KafkaConnectionError("the connection is closed") from problem
+
+    return sends
 
 
-_send = AIOKafkaConnection.send
-AIOKafkaConnection.send = _send_or_break  # pyrefly: ignore
+for name in ("send", "_send_sasl_token"):
+    setattr(AIOKafkaConnection, name, _or_broken(getattr(AIOKafkaConnection, name)))
 """uvloop raises RuntimeError where one writes to a connection that the broker has just closed; aiokafka expects OSError there (its
 issue 1038, open in 0.14). The task that hit it died in silence: it was the one that learns where the broker is, or one that joins a
 group, and whatever hung on it waited for ever while everything else came back."""

@@ -1,5 +1,6 @@
 """The record on the wire: CloudEvents 1.0 in Kafka binary mode. The value is the row's exact bytes, the headers give the rest."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from chassis.clients import consuming
+from chassis.clients import PATIENCE, consuming
 from chassis.log import Row
 
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"  # always six digits: the text of the ledger entry
@@ -59,8 +60,9 @@ def row_of(headers: Mapping[str, str], body: bytes) -> Row | None:
 
 
 async def told_before(topic: TopicPartition, offset: int, kafka: str) -> int:
-    """The greatest position in the records just before an offset; 0 where there is none."""
-    async with consuming(kafka) as consumer:
+    """The greatest position in the records just before an offset; 0 where there is none. Raises a transient error if the broker
+    does not answer."""
+    async with consuming(kafka) as consumer, asyncio.timeout(PATIENCE):
         consumer.assign([topic])
         begin = (await consumer.beginning_offsets([topic]))[topic]
         end = min(offset, (await consumer.end_offsets([topic]))[topic])

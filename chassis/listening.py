@@ -104,8 +104,11 @@ class _Place(ConsumerRebalanceListener):
         """At the end of a topic with something missing: another worker heard it, or the place went back: hear it again."""
         consumer = self.subscriber.consumer
         for topic in consumer.assignment() if consumer else ():
-            end, place = consumer.highwater(topic), self.ears.place(self.source)
-            if not end or await consumer.position(topic) < end or self.ears.beyond.get(self.source, 0) <= place:
+            end, place, read = consumer.highwater(topic), self.ears.place(self.source), 0
+            with suppress(TimeoutError):  # whether anything is read at all is asked below
+                async with asyncio.timeout(PATIENCE):
+                    read = await consumer.position(topic)
+            if not end or read < end or self.ears.beyond.get(self.source, 0) <= place:
                 continue
             await self.ears.taken_over(self.source)
             if self.ears.place(self.source) == place and self.missing == place:  # still so at the second look
