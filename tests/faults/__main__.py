@@ -22,7 +22,7 @@ from tests.faults.chaos import FAULTS, HEADER, Row, leaks, run
 from tests.line import Line, register_agencies
 
 MODULES = ("processes", "database", "broker", "network", "mail", "views", "erasing", "poison", "clock")
-ENOUGH = 30_000  # events in one stack; then the next fault gets a new one, so that checking stays quick
+ENOUGH = 15_000  # events in one stack; then the next fault gets a new one, so that checking stays quick
 SETTINGS = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
 
 

@@ -47,8 +47,8 @@ def bad_consoles(chaos: Chaos) -> None:
     "an unknown outcome is answered 503, and settled by the same key",
 )
 def bad_database(chaos: Chaos) -> None:
-    with _detour(chaos, replace(BAD, latency=0.0, lose=0.0)) as proxy:
-        proxy.weather.lose = 0.002
+    with _detour(chaos, Weather()) as proxy:
+        proxy.weather.slice, proxy.weather.lose = BAD.slice, 0.002
         chaos.desks.tell(2 if chaos.short else 30)
         proxy.weather.lose = 0.0
         for _ in chaos.times(1, 10):
@@ -67,7 +67,7 @@ def _detour(chaos: Chaos, weather: Weather) -> Iterator[Proxy]:
             _through(chaos, proxy.port)
             yield proxy
         finally:
-            proxy.weather.lose, proxy.weather.silent = 0.0, False
+            proxy.weather.slice, proxy.weather.lose, proxy.weather.silent = Weather.slice, 0.0, False
             _through(chaos, chaos.stack.postgres.port)
 
 
@@ -88,13 +88,13 @@ def _through(chaos: Chaos, port: int) -> None:
 
 @fault(
     "the database silent",
-    "every connection to PostgreSQL stays open and nothing passes, as behind a failing switch, for 30 s (10 s in the short form)",
+    "every connection to PostgreSQL stays open and nothing passes, as behind a failing switch, for 30 s (5 s in the short form)",
     "whoever asks waits or is told to try again; all goes on without a restart",
 )
 def silent_database(chaos: Chaos) -> None:
     with _detour(chaos, Weather()) as proxy, _without_restart(chaos), chaos.strike():
         proxy.weather.silent = True
-        time.sleep(chaos.seconds(10, 30))
+        time.sleep(chaos.seconds(5, 30))
         proxy.weather.silent = False
         chaos.desks.tell(3)
 
