@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
 from chassis.service import Service, _pool
@@ -109,3 +110,12 @@ async def answers(pool):
             await db.execute("SELECT 1")
             return True
     return False
+
+
+async def test_a_transaction_that_the_server_gave_up_because_nothing_came_is_no_reason_to_end(postgres):
+    """As after a silent network: the next statement of a process comes after the server's patience."""
+    async with await AsyncConnection.connect(postgres.uri("postgres")) as db:
+        await db.execute("SET idle_in_transaction_session_timeout = '50ms'")
+        await asyncio.sleep(0.5)
+        with pytest.raises(TRANSIENT):
+            await db.execute("SELECT 1")

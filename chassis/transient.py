@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from aiokafka.errors import KafkaError
 from eventsourcing.persistence import OperationalError
 from psycopg import OperationalError as DatabaseError
+from psycopg.errors import IdleInTransactionSessionTimeout, TransactionTimeout
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 
@@ -17,7 +18,20 @@ class LogClosed(StoreGone):
     """The log was written on another server, and its worker has not compared it with its topic here: nothing was appended."""
 
 
-TRANSIENT = (StoreGone, OperationalError, DatabaseError, PoolTimeout, TooManyRequests, KafkaError, ConnectionError, TimeoutError)
+TOO_LATE = (IdleInTransactionSessionTimeout, TransactionTimeout)
+"""The server gave up a transaction whose next statement did not come, as after a silent network or a frozen process. To psycopg
+they are internal errors; the next try is a new transaction."""
+TRANSIENT = (
+    StoreGone,
+    OperationalError,
+    DatabaseError,
+    PoolTimeout,
+    TooManyRequests,
+    KafkaError,
+    ConnectionError,
+    TimeoutError,
+    *TOO_LATE,
+)
 
 
 def is_ending() -> bool:
