@@ -42,7 +42,8 @@ class Follower:
     """How far this process knows it to be folded; what counts is the row in the database."""
 
     async def step(self) -> int:
-        """Fold the next batch; answers how many rows there were. Raises only what is transient."""
+        """Fold the next batch; answers how many rows there were. Raises what is transient, and
+        what is wrong with the loop itself and no fact."""
         try:
             return await self._step(self._fold)
         except TRANSIENT:

@@ -9,15 +9,13 @@ behind one that is gone, nor acted upon before one that is still here. Each func
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 from uuid import UUID
 
 from eventsourcing.utils import resolve_topic
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-from chassis.follow import Handler
+from chassis.follow import Db, Handler
 from chassis.kafka import row_of, topic_of
 from chassis.log import Row
 from chassis.mapper import Recorded
@@ -26,7 +24,6 @@ from contracts.system import Discarded, Retried
 
 BEHIND = "an earlier event of this stream is parked"
 LOOK_EVERY = 0.5  # seconds
-Db = AsyncConnection[Any]
 Again = Callable[[str, UUID], Awaitable[None]]
 """Digest what is parked of a log's stream, in order, until one fails again. Raises only what is transient."""
 

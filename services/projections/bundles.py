@@ -1,14 +1,14 @@
 """Bundles: who asked for evidence to take away, why, who agreed, and what was handed over."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field
 
 from contracts.codes import LogName, ReadReason
-from contracts.kernel import Command, Refused
+from contracts.kernel import Command, Refused, changed
 from contracts.projections import BundleApproved, BundleExported, BundleRequested
 from contracts.shapes import told
 from services.projections.reads import ReadBefore, decide, evolve
@@ -107,9 +107,9 @@ def bundle_requested(fact: BundleRequested, _: Any) -> Bundle:
 
 @evolve.register
 def bundle_approved(fact: BundleApproved, bundle: Bundle) -> Bundle:
-    return replace(bundle, approvers=(*bundle.approvers, fact.approver))
+    return changed(bundle, approvers=(*bundle.approvers, fact.approver))
 
 
 @evolve.register
 def bundle_exported(fact: BundleExported, bundle: Bundle) -> Bundle:
-    return replace(bundle, exported=fact.digest)
+    return changed(bundle, exported=fact.digest)
