@@ -1,5 +1,6 @@
 """The parts of the local stack, each of them real: PostgreSQL, Kafka, SMTP, the identity provider."""
 
+import json
 import smtplib
 import threading
 from email import message_from_bytes, policy
@@ -19,12 +20,28 @@ from standardwebhooks import Webhook
 from deploy.local import kafka as kafka_part
 from deploy.local.oidc import AUDIENCE, CLIENT, USERS, Oidc
 from deploy.local.postgres import Postgres
-from deploy.local.process import NotStartedError
+from deploy.local.process import NotStartedError, kept_ports
 from deploy.local.smtp import Smtp
 from tools.oidc_login import LoginFailedError, log_in
 
 pytestmark = pytest.mark.real
 PASSWORD = yaml.safe_load(USERS.read_text())["password"]
+
+
+# Ports
+
+
+def test_a_port_that_waits_for_its_server_is_not_given_out_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("deploy.local.process.PORTS", range(19000, 19060))
+    given = [kept_ports(tmp_path / f"{part}.json", "api", "worker").values() for part in range(25)]
+    assert len({port for pair in given for port in pair}) == 50
+
+
+def test_a_part_that_comes_back_has_its_port_again_and_no_other_part_s(tmp_path):
+    first = kept_ports(tmp_path / "first.json", "api")
+    assert kept_ports(tmp_path / "first.json", "api") == first
+    (tmp_path / "second.json").write_text(json.dumps(first))
+    assert kept_ports(tmp_path / "second.json", "api") != first
 
 
 # PostgreSQL

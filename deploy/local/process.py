@@ -156,17 +156,26 @@ class Process:
         child.wait()
 
 
-def free_port(preferred: int = 0) -> int:
-    """A TCP port of 127.0.0.1 that is free now: the preferred one if it is.
+PORTS = range(20000, 32000)
+"""Below those the kernel gives to clients: else a client that tries again and again to reach a killed server may be given the
+server's own port, connect to itself, and keep the server from coming back."""
 
-    Ports lie below those the kernel gives to clients: else a client that tries again and again to reach a killed server
-    may be given the server's own port, connect to itself, and keep the server from coming back.
+_promised: dict[int, Path | None] = {}
+"""Ports this program gave out, with the file that keeps each: its server may not have begun to listen."""
+
+
+def free_port(preferred: int = 0, keeper: Path | None = None) -> int:
+    """A TCP port of 127.0.0.1 that is free now and promised to nobody else in this program: the preferred one if it may be had.
+
+    keeper: the file the port is kept in, which may ask for it again.
     """
-    choices = random.sample(range(20000, 32000), 50)
-    for port in [preferred, *choices] if preferred else choices:
+    mine = [preferred] if preferred and _promised.get(preferred, keeper) == keeper else []
+    others = [port for port in random.sample(PORTS, 50) if port not in _promised]
+    for port in [*mine, *others]:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+            _promised[port] = keeper
             return port
     raise NotStartedError("this machine has no free TCP port")
 
@@ -174,12 +183,7 @@ def free_port(preferred: int = 0) -> int:
 def kept_ports(file: Path, *names: str) -> dict[str, int]:
     """Ports that stay the same from run to run as long as nobody else took them."""
     before: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    ports: dict[str, int] = {}
-    for name in names:
-        port = free_port(before.get(name, 0))
-        while port in ports.values():
-            port = free_port()
-        ports[name] = port
+    ports = {name: free_port(before.get(name, 0), file) for name in names}
     if ports != before:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(ports))
