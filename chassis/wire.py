@@ -5,6 +5,7 @@ command that costs several times what the database does (`docs/benchmarks.md`). 
 """
 
 import asyncio
+import select
 import struct
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,7 @@ class Wire:
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
         self._db: AsyncConnection | None = None
-        self._socket = -1
+        self._socket, self._errors = -1, select.poll()
         self._prepared: dict[str, bytes] = {}
         self._answer: asyncio.Future[list[PGresult]] | None = None
         self._results: list[PGresult] = []
@@ -64,6 +65,8 @@ class Wire:
         options = f"{given.pop('options', '')} {PLANS} {WAITS}"
         self._db = await AsyncConnection.connect(str(self._pool.conninfo), options=options, connect_timeout=3, **given)
         self._socket = self._db.pgconn.socket
+        self._errors = select.poll()
+        self._errors.register(self._socket, 0)  # only errors and the end, which are always told
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
 
     async def _prepare(self, statement: LiteralString) -> bytes:
@@ -86,31 +89,46 @@ class Wire:
         return result
 
     def _readable(self) -> None:
+        """Take what came. libuv tells of a socket's error once and then watches it no more, even if the error stands behind bytes
+        that nobody has read; so what is behind them is looked for at once."""
         if self._db is None:
             return
-        pg = self._db.pgconn
         try:
-            pg.consume_input()
-            while not pg.is_busy():
-                if result := pg.get_result():
-                    self._results.append(result)
-                elif self._results and self._answer and not self._answer.done():
-                    self._answer.set_result([*self._results])
-                    return
-                else:
-                    return
-        except OperationalError as problem:  # the server hung up
-            self._listen_no_more()
-            if self._answer and not self._answer.done():
-                self._answer.set_exception(problem)
-            else:
-                self._db = None
-                self._prepared.clear()
-                pg.finish()
+            self._take(self._db.pgconn)
+            while self._errors.poll(0):
+                self._take(self._db.pgconn)  # until what was sent before the error is read, and then it raises
+        except OperationalError as problem:
+            self._hung_up(self._db.pgconn, problem)
+
+    def _take(self, pg: PGconn) -> None:
+        """Raises OperationalError where the server hung up."""
+        pg.consume_input()
+        while not pg.is_busy():
+            if result := pg.get_result():
+                self._results.append(result)
+                continue
+            if self._results and self._answer and not self._answer.done():
+                self._answer.set_result([*self._results])
+            return
 
     def _writable(self) -> None:
-        if self._db and not self._db.pgconn.flush():
-            asyncio.get_running_loop().remove_writer(self._socket)
+        if self._db is None:
+            return
+        try:
+            if not self._db.pgconn.flush():
+                asyncio.get_running_loop().remove_writer(self._socket)
+        except OperationalError as problem:
+            self._hung_up(self._db.pgconn, problem)
+
+    def _hung_up(self, pg: PGconn, problem: OperationalError) -> None:
+        """Tell whoever waits; with nobody there, the next call connects anew."""
+        self._listen_no_more()
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(problem)
+        else:
+            self._db = None
+            self._prepared.clear()
+            pg.finish()
 
     def _listen_no_more(self) -> None:
         """Once, and before the socket's number can be somebody else's."""

@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 import random
+import struct
 import threading
 from dataclasses import dataclass
+from socket import SO_LINGER, SOL_SOCKET
 from types import TracebackType
 from typing import Self
+
+AT_ONCE = struct.pack("ii", 1, 0)  # linger for no time: what was not sent yet is dropped, and the other side hears of it
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Proxy:
 
     def _reset_all(self) -> None:
         for transport in tuple(self._open):
-            transport.abort()
+            _reset(transport)
             self.cuts += 1
 
     def _run(self) -> None:
@@ -68,12 +72,12 @@ class Proxy:
 
     async def _pass_on(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         if self.weather.shut:
-            back.transport.abort()
+            _reset(back.transport)
             return
         try:
             server, on = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            back.transport.abort()
+            _reset(back.transport)
             return
         both = [back.transport, on.transport]
         self._open |= set(both)
@@ -83,7 +87,7 @@ class Proxy:
             pass  # the proxy ends
         finally:
             for transport in both:
-                transport.abort()
+                _reset(transport)
             self._open -= set(both)
 
     async def _pump(
@@ -100,4 +104,12 @@ class Proxy:
                 sink.write(data)
                 await sink.drain()
         for transport in both:
-            transport.abort()
+            _reset(transport)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection as the network does: with a reset, which is an error to whoever waits for more, and not an orderly end."""
+    socket = transport.get_extra_info("socket")
+    if not transport.is_closing():
+        socket.setsockopt(SOL_SOCKET, SO_LINGER, AT_ONCE)
+        transport.abort()
