@@ -18,7 +18,7 @@ import psycopg
 
 from deploy.local.process import NotStartedError
 from deploy.local.stack import Stack
-from tests.faults.chaos import FAULTS, HEADER, Row, leaks, run
+from tests.faults.chaos import FAULTS, HEADER, Grounds, Row, leaks, run
 from tests.line import Line, register_agencies
 
 MODULES = ("processes", "database", "broker", "network", "mail", "views", "erasing", "poison", "clock")
@@ -77,8 +77,8 @@ def main() -> int:
             play(names, Path(home), seed, given.short, rows)
     except KeyboardInterrupt:
         say("interrupted: the table so far")
-    except NotStartedError as problem:
-        say(f"a stack did not start: {problem}")
+    except (NotStartedError, AssertionError) as problem:
+        say(f"a stack did not come up: {problem}")
     return told(rows, seed, complete=len(rows) == len(names) + 1)
 
 
@@ -87,14 +87,15 @@ def play(names: list[str], home: Path, seed: int, short: bool, rows: list[Row]) 
     left, began = list(names), time.monotonic()
     while left:
         say("starting a stack")
-        with new_line(home) as line:
+        with new_line(home) as line, Grounds(line) as grounds:
             if not rows:
                 about(line.stack, seed)
             healthy = True  # a stack on which something did not hold is not used again
             while left and healthy and sum(line.heads().values()) < ENOUGH:
                 name = left.pop(0)
                 say(f"{len(rows) + 1}/{len(names)}  {name} …")
-                rows.append(run(FAULTS[name], line, Random(f"{seed} {len(rows)} {name}"), short=short, say=say))
+                random = Random(f"{seed} {len(rows)} {name}")
+                rows.append(run(FAULTS[name], line, random, short=short, say=say, grounds=grounds))
                 healthy = rows[-1].held or bool(rows[-1].not_run)
                 say(str(rows[-1]))
                 print("".join(f"    {sentence}\n" for sentence in rows[-1].sentences[:20]), end="", flush=True)

@@ -5,9 +5,11 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any, Self, cast
 
 import httpx2
 import psycopg
@@ -19,16 +21,19 @@ from tests.faults.kills import is_ready
 from tests.line import Line, call, eventually
 
 REST = 300.0  # seconds within which the line comes to rest after a fault
+Ground = Callable[[Line, Random], AbstractContextManager[Any]]
+"""What is laid before a fault and costs much. It lies for as long as the faults that follow want the same."""
 
 
 @dataclass
 class Chaos:
-    """One stack under fault after fault. short: fewer and briefer ones. desks: who is at work during the fault."""
+    """One stack under a fault. short: fewer and briefer ones. ground: what the fault asked for. desks: who works meanwhile."""
 
     line: Line
     random: Random
     short: bool
     say: Callable[[str], None]
+    ground: Any = None
     desks: Desks = field(init=False)
     repetitions: int = 0
     recoveries: list[float] = field(default_factory=list)
@@ -57,9 +62,7 @@ class Chaos:
 
     def recover(self) -> None:
         """Wait until every process says that it works, and a new call is taken."""
-        names = [(service, role) for service in SERVICES for role in ROLES]
-        with httpx2.Client(timeout=2) as http:
-            eventually(lambda: all(is_ready(http, self.stack, name) for name in names), REST, every=0.1)
+        all_work(self.stack)
         answer = self.line.surely("/intake/v1/contacts", call(self.line), seconds=REST)
         assert answer.is_success, answer.text
 
@@ -67,6 +70,35 @@ class Chaos:
         """What the fault itself promises, beside the invariants."""
         if not held:
             self.complaints.append(sentence)
+
+
+def all_work(stack: Stack) -> None:
+    """Wait until every process says that it works. They are asked at once: one that waits for its database answers late."""
+    names = [(service, role) for service in SERVICES for role in ROLES]
+    with httpx2.Client(timeout=5) as http, ThreadPoolExecutor(len(names)) as at_once:
+        eventually(lambda: all(at_once.map(lambda name: is_ready(http, stack, name), names)), REST, every=0.1)
+
+
+class Grounds:
+    """What lies on a line from fault to fault, as a context manager."""
+
+    def __init__(self, line: Line) -> None:
+        self._line, self._what, self._here, self._held = line, cast("Ground | None", None), None, ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def lay(self, what: Ground | None, random: Random) -> Any:
+        """What this ground gives; another one is taken up first."""
+        if what is not self._what:
+            self._held.close()
+            self._what, self._here = None, None
+            self._here = self._held.enter_context(what(self._line, random)) if what else None
+            self._what = what
+        return self._here
 
 
 @dataclass(frozen=True)
@@ -78,6 +110,7 @@ class Fault:
     expected: str
     run: Callable[[Chaos], None]
     rounds: int = 1
+    ground: Ground | None = None
 
 
 class NotRun(Exception):
@@ -117,22 +150,36 @@ HEADER = f"{'fault':<44}{'times':>6}{'lost':>6}{'doubled':>9}{'gaps':>6}{'wrong'
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, done: str, expected: str, rounds: int = 1) -> Callable[[Callable[[Chaos], None]], Callable[[Chaos], None]]:
+def fault(
+    name: str, done: str, expected: str, rounds: int = 1, ground: Ground | None = None
+) -> Callable[[Callable[[Chaos], None]], Callable[[Chaos], None]]:
     """Register a function as a fault."""
 
     def register(run: Callable[[Chaos], None]) -> Callable[[Chaos], None]:
-        FAULTS[name] = Fault(name, done, expected, run, rounds)
+        FAULTS[name] = Fault(name, done, expected, run, rounds, ground)
         return run
 
     return register
 
 
 def run(
-    fault: Fault, line: Line, random: Random, *, short: bool, people: int | None = None, say: Callable[[str], None] = print
+    fault: Fault,
+    line: Line,
+    random: Random,
+    *,
+    short: bool,
+    people: int | None = None,
+    say: Callable[[str], None] = print,
+    grounds: Grounds | None = None,
 ) -> Row:
-    """The fault under load, then rest, then everything that is written is checked. people: how many work; by the form without."""
+    """The fault under load, then rest, then everything that is written is checked. people: how many work; by the form without.
+    grounds: what may lie here for the next fault as well."""
+    if grounds is None:
+        with Grounds(line) as own:
+            return run(fault, line, random, short=short, people=people, say=say, grounds=own)
     chaos, busy = Chaos(line, random, short, say), people or (2 if short else 3)
     try:
+        chaos.ground = grounds.lay(fault.ground, random)
         with Desks(line, random, busy) as desks:
             chaos.desks = desks
             desks.tell(1)

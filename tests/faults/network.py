@@ -13,12 +13,11 @@ import httpx2
 import psutil
 
 from deploy.local.process import Process
-from deploy.local.stack import ROLES, SERVICES
-from tests.faults.chaos import REST, Chaos, fault
+from deploy.local.stack import ROLES, SERVICES, Stack
+from tests.faults.chaos import Chaos, all_work, fault
 from tests.faults.desks import Desks
-from tests.faults.kills import is_ready
 from tests.faults.proxy import Proxy, Weather
-from tests.line import eventually
+from tests.line import Line
 
 BAD = Weather(latency=0.005, slice=200, lose=0.02)
 FEW = 4  # connections that come and go: an asked-for offset, a look at an end
@@ -41,61 +40,72 @@ def bad_consoles(chaos: Chaos) -> None:
     chaos.expect(proxy.cuts, "no connection was cut")
 
 
-@fault(
-    "slow and cut connections to the database",
-    "APIs and workers reach PostgreSQL through the same proxy: an append may be committed and nobody hears of it",
-    "an unknown outcome is answered 503, and settled by the same key",
-)
-def bad_database(chaos: Chaos) -> None:
-    with _detour(chaos, Weather()) as proxy:
-        proxy.weather.slice, proxy.weather.lose = BAD.slice, 0.002
-        chaos.desks.tell(2 if chaos.short else 30)
-        proxy.weather.lose = 0.0
-        for _ in chaos.times(1, 10):
-            with chaos.strike():
-                proxy.cut()
-            chaos.desks.tell(1)
-        chaos.repetitions = proxy.cuts
-    chaos.expect(proxy.cuts, "no connection was cut")
-
-
 @contextmanager
-def _detour(chaos: Chaos, weather: Weather) -> Iterator[Proxy]:
+def detour(line: Line, random: Random) -> Iterator[Proxy]:
     """Every process of the services reaches PostgreSQL by way of a proxy, and directly again afterwards."""
-    with Proxy(chaos.stack.postgres.port, weather, seed=chaos.random.randrange(2**32)) as proxy:
+    direct = line.stack.postgres.port
+    with Proxy(direct, Weather(), seed=random.randrange(2**32)) as proxy:
         try:
-            _through(chaos, proxy.port)
+            _through(line.stack, proxy.port)
             yield proxy
         finally:
-            proxy.weather.slice, proxy.weather.lose, proxy.weather.silent = Weather.slice, 0.0, False
-            _through(chaos, chaos.stack.postgres.port)
+            _through(line.stack, direct)
 
 
-def _through(chaos: Chaos, port: int) -> None:
+def _through(stack: Stack, port: int) -> None:
     """Start the processes anew, told that PostgreSQL is at this port."""
-    processes = {(service, role): chaos.stack.process(service, role) for service in SERVICES for role in ROLES}
-    for process in processes.values():
+    processes = [stack.process(service, role) for service in SERVICES for role in ROLES]
+    for process in processes:
         for name in ("H111_DATABASE", "H111_KEYS"):
             address = urlsplit(process.env[name])
             process.env[name] = urlunsplit(address._replace(netloc=f"{address.netloc.rpartition(':')[0]}:{port}"))
     with ThreadPoolExecutor(len(processes)) as at_once:
-        list(at_once.map(Process.stop, processes.values()))
-    for process in processes.values():
+        list(at_once.map(Process.stop, processes))
+    for process in processes:
         process.start()
-    with httpx2.Client(timeout=2) as http:
-        eventually(lambda: all(is_ready(http, chaos.stack, name) for name in processes), REST, every=0.2)
+    all_work(stack)
+
+
+@contextmanager
+def _weather(proxy: Proxy, weather: Weather) -> Iterator[None]:
+    """Bad weather, and fair again afterwards."""
+    proxy.weather = weather
+    try:
+        yield
+    finally:
+        proxy.weather = Weather()
+
+
+@fault(
+    "slow and cut connections to the database",
+    "APIs and workers reach PostgreSQL through the same proxy: an append may be committed and nobody hears of it",
+    "an unknown outcome is answered 503, and settled by the same key",
+    ground=detour,
+)
+def bad_database(chaos: Chaos) -> None:
+    proxy: Proxy = chaos.ground
+    before = proxy.cuts
+    with _weather(proxy, Weather(slice=BAD.slice, lose=0.002)):
+        chaos.desks.tell(2 if chaos.short else 30)
+    with _weather(proxy, Weather(slice=BAD.slice)):
+        for _ in chaos.times(1, 10):
+            with chaos.strike():
+                proxy.cut()
+            chaos.desks.tell(1)
+    chaos.repetitions = proxy.cuts - before
+    chaos.expect(chaos.repetitions, "no connection was cut")
 
 
 @fault(
     "the database silent",
     "every connection to PostgreSQL stays open and nothing passes, as behind a failing switch, for 30 s (5 s in the short form)",
     "whoever asks waits or is told to try again; all goes on without a restart",
+    ground=detour,
 )
 def silent_database(chaos: Chaos) -> None:
-    with _detour(chaos, Weather()) as proxy, _without_restart(chaos), chaos.strike():
-        proxy.weather.silent = True
-        time.sleep(chaos.seconds(5, 30))
-        proxy.weather.silent = False
+    with _without_restart(chaos), chaos.strike():
+        with _weather(chaos.ground, Weather(silent=True)):
+            time.sleep(chaos.seconds(5, 30))
         chaos.desks.tell(3)
 
 
@@ -103,18 +113,17 @@ def silent_database(chaos: Chaos) -> None:
     "the database out of reach, and many ask",
     "connections to PostgreSQL are reset and none gets in for 180 s (10 s in the short form); 300 people ask every process at once",
     "they are told to try again; all goes on without a restart, and no connection was left open on the way",
+    ground=detour,
 )
 def out_of_reach(chaos: Chaos) -> None:
-    with _detour(chaos, Weather()) as proxy, _without_restart(chaos):
+    with _without_restart(chaos):
         chaos.desks.tell(1)
         before = _connections(chaos)
-        with chaos.strike():
-            proxy.weather.shut = True
-            proxy.cut()
+        with chaos.strike(), _weather(chaos.ground, Weather(shut=True)):
+            chaos.ground.cut()
             began = time.monotonic()
             asyncio.run(_all_asked(chaos, 300))
             time.sleep(max(0.0, began + chaos.seconds(10, 180) - time.monotonic()))
-            proxy.weather.shut = False
         chaos.desks.tell(1)
         left = {name: now - before[name] for name, now in _connections(chaos).items() if now - before[name] > FEW}
         chaos.expect(not left, f"connections to the broker left open: {left}")
