@@ -1,6 +1,7 @@
 """Tasks that end together, and do end."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Self
 
 GRACE = 3.0  # seconds for what a task cleans up before it is told again
@@ -56,3 +57,15 @@ class Together(asyncio.TaskGroup):
             await asyncio.sleep(GRACE)
             for task in self._members if ends else ():
                 task.cancel()  # of one that is done by now it asks nothing
+
+
+async def unless(told: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do it, and no more of it once this is told. Raises what it raises."""
+    doing, hearing = asyncio.ensure_future(work), asyncio.ensure_future(told.wait())
+    await asyncio.wait([doing, hearing], return_when=asyncio.FIRST_COMPLETED)
+    hearing.cancel()
+    while not doing.done():
+        doing.cancel()
+        await asyncio.wait([doing], timeout=GRACE)
+    if not doing.cancelled():
+        doing.result()

@@ -24,7 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from chassis import failpoints, telemetry
 from chassis.birth import LostLogError, traces_of
 from chassis.checkpoints import topic_at
-from chassis.ending import Together
+from chassis.ending import Together, unless
 from chassis.identity import Identity
 from chassis.keys import KeyStore
 from chassis.log import Log
@@ -132,7 +132,9 @@ class Service:
         loops, beside = self.loops if role != "api" else {}, self.beside if role != "worker" else {}
         self.down |= set(loops)
         if self.created:  # before the first request is taken: no other fact may stand at position 1
-            await self._keep("birth", self._begin)
+            await unless(self.stopping, self._keep("birth", self._begin))
+            if self.stopping.is_set():
+                return
         async with Together() as group:
             serving = group.create_task(server.serve())
             if loops:

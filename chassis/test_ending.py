@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from chassis import ending
-from chassis.ending import Together
+from chassis.ending import Together, unless
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +110,16 @@ async def test_nobody_is_told_to_end_while_all_goes_well():
     async with Together() as group:
         task = group.create_task(asyncio.sleep(0.3, "done"))
     assert task.result() == "done"
+
+
+async def test_what_is_done_unless_the_process_ends_is_left_off_when_it_does_however_deaf():
+    told, heard = asyncio.Event(), []
+    asyncio.get_running_loop().call_later(0.05, told.set)
+    async with asyncio.timeout(10):
+        await unless(told, deaf(2, heard))
+    assert 3 == len(heard)
+
+
+async def test_what_it_raises_before_that_is_raised():
+    with pytest.raises(LookupError):
+        await unless(asyncio.Event(), fails())

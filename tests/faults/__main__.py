@@ -61,7 +61,7 @@ def chosen(only: Sequence[str] = ()) -> list[str]:
 def main() -> int:
     """Run them and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a little of each: eleven minutes on two cores")
+    parser.add_argument("--short", action="store_true", help="a little of each: nine minutes on two cores")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", action="append", default=[], help="faults whose name holds this; may be given again")
     parser.add_argument("--list", action="store_true", help="say what would be done, and what is expected")

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from chassis.links import token_of
+from deploy.local.environment import python
+from deploy.local.process import Process, free_port
 from deploy.local.stack import ROLES, SERVICES
 from tests.faults.desks import MARK, handed_over, reported, taken_over
 from tests.faults.invariants import broken
@@ -94,6 +96,21 @@ def test_a_case_file_is_not_shown_with_holes_while_the_key_store_is_away(line):
 
 
 # The database
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_is_started_while_postgresql_is_gone_ends_when_it_is_asked_to(line, role, tmp_path):
+    nobody = free_port()
+    env = dict(line.stack.process("cases", role).env)
+    for name in ("H111_DATABASE", "H111_KEYS"):
+        env[name] = env[name].replace(f":{line.stack.postgres.port}/", f":{nobody}/")
+    process = Process(
+        "cases", python("services", "cases", f"--role={role}"), tmp_path / "log", env=env | {"H111_PORT": str(free_port())}
+    )
+    process.start()
+    process.wait_until(lambda: "a loop is down" in process.log_tail())
+    process.stop()
+    assert 0 == process.status, process.log_tail()
 
 
 def test_while_postgresql_is_gone_everybody_is_told_to_try_again_and_it_recovers_without_a_restart(line):
