@@ -285,6 +285,12 @@ def test_a_field_that_a_developer_removes_is_named_before_anything_is_generated(
     )
 
 
+def test_a_fact_that_a_developer_renames_or_removes_is_named_though_its_files_still_stand(monkeypatch):
+    less = {name: found for name, found in documents().items() if name != "schemas/cases/PlanApproved.v1.json"}
+    monkeypatch.setattr(releases.schemas, "documents", lambda: less)
+    assert any(sentence.startswith("cases.PlanApproved v1 was removed since 0.1.0;") for sentence in gate.against_every_release())
+
+
 @pytest.mark.parametrize(
     ("version", "why"), [("0.1.0", "0.1.0 is released already"), ("0.0.9", "0.1.0 is released already"), ("next", "three numbers")]
 )

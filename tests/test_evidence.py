@@ -1,5 +1,6 @@
 """The evidence on a whole line: everything that is told is signed within seconds, and what was altered is not signed any more."""
 
+import asyncio
 import itertools
 import json
 import time
@@ -12,11 +13,14 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from chassis.clients import producing
+from chassis.kafka import headers_of, topic_of
 from chassis.ledger.encoding import decode
 from chassis.ledger.errors import LedgerError
 from chassis.ledger.policy import Policy
 from chassis.ledger.proof import Proof
 from chassis.ledger.tree import consistent
+from chassis.log import Row
 from contracts.ids import command_id
 from deploy.local.stack import SERVICES
 from tests.desk import create_databases
@@ -287,7 +291,7 @@ def test_a_database_that_was_lost_is_not_begun_anew_and_all_of_its_log_comes_bac
     assert [] == broken(line.snapshot())
 
 
-# A fork, which is left as it is: so this is the last test on this line
+# Forks, which are left as they are: so these are the last tests on this line
 
 
 def test_a_log_that_somebody_appended_to_after_it_was_restored_is_a_fork_and_stays_as_it_is(line):
@@ -305,3 +309,33 @@ def test_a_log_that_somebody_appended_to_after_it_was_restored_is_a_fork_and_sta
     done = CliRunner().invoke(app, ["recover", "notifications", "--home", str(line.stack.home)], catch_exceptions=False)
     assert (1, True) == (done.exit_code, f"at {head + 1} the database of notifications has another" in done.stderr), done.output
     assert before == line.rows("notifications", "SELECT * FROM event ORDER BY position")
+
+
+def told_by_a_stranger(line, log, last, state):
+    """A record under our headers behind the last one of a topic, as if it were the next of the same stream."""
+    next_one = last._replace(position=last.position + 1, version=last.version + 1)
+
+    async def send():
+        async with producing(line.stack.kafka.bootstrap) as producer:
+            headers = headers_of(log, next_one)
+            await producer.send_and_wait(topic_of(log), state, key=last.stream.bytes, headers=headers, partition=0)
+
+    asyncio.run(send())
+
+
+@pytest.mark.parametrize(
+    ("log", "state", "why"), [("cases", b"{garbage", "is no entry of a log"), ("intake", None, "repeats a version or a command")]
+)
+def test_what_no_relay_wrote_behind_the_end_of_a_log_is_not_brought_back(line, log, state, why):
+    query = (
+        "SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event ORDER BY position DESC LIMIT 1"
+    )
+    line.stack.process(log, "api").stop()
+    time.sleep(0.5)  # what the worker itself still writes
+    signed(line, log, Row(*line.rows(log, query)[0]).position)
+    line.stack.process(log, "worker").stop()
+    last = Row(*line.rows(log, query)[0])
+    told_by_a_stranger(line, log, last, state or last.state)
+    done = CliRunner().invoke(app, ["recover", log, "--home", str(line.stack.home)], catch_exceptions=False)
+    assert (1, True) == (done.exit_code, why in done.stderr), done.output
+    assert [(last.position,)] == line.rows(log, "SELECT position FROM head")

@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+import psycopg
 import typer
 
 from contracts.codes import codes
@@ -37,9 +38,21 @@ def asking() -> Iterator[None]:
     except CannotAsk as why:
         typer.echo(str(why), err=True)
         raise typer.Exit(2) from None
-    except GONE as problem:
-        typer.echo(f"a part does not answer ({type(problem).__name__}): hotline doctor says which", err=True)
+    except psycopg.OperationalError as problem:
+        _away(problem)
+    except psycopg.Error as problem:
+        typer.echo(
+            f"PostgreSQL refuses what was asked ({type(problem).__name__}): are table and right there? hotline doctor", err=True
+        )
         raise typer.Exit(2) from None
+    except GONE as problem:
+        _away(problem)
+        raise typer.Exit(2) from None
+
+
+def _away(problem: Exception) -> NoReturn:
+    typer.echo(f"a part does not answer ({type(problem).__name__}): hotline doctor says which", err=True)
+    raise typer.Exit(2) from None
 
 
 @parked_app.command("list")
@@ -48,13 +61,15 @@ def list_command(
     as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
-    """What the services parked, with the reason. Ends with 1 if something waits."""
+    """What the services parked, with the reason. Ends with 1 if something waits, 2 if a service does not answer."""
     with asking():
-        items = parked.listed(Running.of(home), parked.services_named(service))
-    typer.echo(
-        json.dumps(items, ensure_ascii=False, indent=1) if as_json else parked.table(items) if items else "nothing is parked"
-    )
-    raise typer.Exit(1 if any(not item["discarded_at"] for item in items) else 0)
+        items, silent = parked.listed(Running.of(home), parked.services_named(service))
+    if items or not silent:
+        nothing = "nothing is parked"
+        typer.echo(json.dumps(items, ensure_ascii=False, indent=1) if as_json else parked.table(items) if items else nothing)
+    for why in silent:
+        typer.echo(why, err=True)
+    raise typer.Exit(2 if silent else 1 if any(not item["discarded_at"] for item in items) else 0)
 
 
 @parked_app.command("show")
@@ -86,8 +101,8 @@ def _decide(noun: str, which: tuple[str, str, int], reason: str, home: Path) -> 
 
 
 def _which(service: str, source: str, position: int) -> parked.Which:
-    (name,) = parked.services_named(service)
-    return parked.Which(name, source, position)
+    (name,), (log,) = parked.services_named(service), parked.services_named(source)
+    return parked.Which(name, log, position)
 
 
 @app.command("republish")

@@ -82,10 +82,13 @@ def _promised(parts: Mapping[str, Schema]) -> frozenset[str]:
 
 
 def today() -> Contracts:
-    """What stands in `contracts/`, with the facts as the code has them now, whether or not their schemas were written anew."""
+    """What stands in `contracts/`, with the facts as the code has them now, whether or not their schemas were written anew. Of a
+    fact that the code has no longer, nothing counts that stands there."""
     stands = read(CONTRACTS)
     generated = {name.removeprefix("schemas/").removesuffix(".json"): schema for name, schema in schemas.documents().items()}
-    return replace(stands, schemas={**stands.schemas, **generated})
+    known = {name.partition(".")[0] for name in generated}
+    kept = {name: schema for name, schema in stands.schemas.items() if name.partition(".")[0] in known}
+    return replace(stands, schemas={**kept, **generated})
 
 
 def versions() -> list[str]:

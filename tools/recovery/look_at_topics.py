@@ -54,7 +54,10 @@ def _settings(answers: Any) -> dict[str, str]:
 def look_at_told(log: str, head: int, told: Told) -> list[Finding]:
     """A topic behind its log is judged later: the relay may be at work."""
     if told.last > head:
-        wrong = f"the topic is at {told.last} but the log at {head}: the log was restored from an old backup, or rewritten"
+        wrong = (
+            f"the topic is at {told.last} but the log at {head}: the log was restored from an old backup, or rewritten, or"
+            " somebody else writes into its topic"
+        )
         return [Finding(log, wrong, f"stop it, then hotline recover {log}: its topic has {head + 1} and later", "log-behind-topic")]
     if told.first > 1:
         wrong = f"the topic begins at position {told.first}"

@@ -27,15 +27,17 @@ class Which(NamedTuple):
         return f"/{self.service}/v1/parked/{self.source}/{self.position}"
 
 
-def listed(stack: Running, services: Sequence[str]) -> list[dict[str, Any]]:
-    """Everything that is parked, each with its service. Raises CannotAsk."""
+def listed(stack: Running, services: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Everything that is parked, each with its service, and a sentence a service that does not answer. Raises CannotAsk."""
     found: list[dict[str, Any]] = []
+    silent: list[str] = []
     for service in services:
         answer = stack.ask("GET", f"/{service}/v1/parked")
-        if not answer.is_success:
-            raise CannotAsk(f"{service} does not answer what it parked: {sentence(answer)}")
-        found += [{"service": service, **item} for item in answer.json()["items"]]
-    return found
+        if answer.is_success:
+            found += [{"service": service, **item} for item in answer.json()["items"]]
+        else:
+            silent.append(f"{service} does not say what it parked: {sentence(answer)}")
+    return found, silent
 
 
 def table(items: Sequence[dict[str, Any]]) -> str:
@@ -116,6 +118,8 @@ def sentence(answer: httpx2.Response) -> str:
         problem = answer.json()
     except ValueError:
         return f"status {answer.status_code}"
+    if answer.status_code == 503:
+        return "it is away or cannot reach its database (hotline doctor)"
     code = str(problem.get("type", "")).removeprefix("urn:hotline111:")
     first = f" (first: {problem['first']})" if "first" in problem else ""
     return f"{code}{first}: {sentences().get(code, problem.get('detail', ''))}"

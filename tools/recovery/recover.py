@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 from eventsourcing.utils import resolve_topic
+from psycopg.errors import UniqueViolation
 
 from chassis.checkpoints import file_of, read_file, topic_at
 from chassis.commands import RECOVERED
@@ -30,6 +31,7 @@ from tools.recovery.topics import rows_of
 Say = Callable[[str], None]
 Db = psycopg.Connection[tuple[Any, ...]]
 BATCH, SAY_EVERY = 1000, 100_000
+NO_RELAY = "no relay wrote that, so find out who may write into the topic"
 _OWN: LiteralString = """
     SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event
     WHERE position > %s AND position <= %s ORDER BY position LIMIT %s"""
@@ -76,6 +78,10 @@ class Recovery:
             )
         return note, self.notes[note]
 
+    def unsigned(self, signed: int) -> range:
+        """The positions that were brought back and stand in no checkpoint. signed: the entries of the newest one."""
+        return range(max(self.head, signed) + 1, self.head + self.missing + 1)
+
 
 def recover(stack: Running, log: str, say: Say) -> Recovery:
     """Compare a log with its topic and with every checkpoint, and bring back what it lacks.
@@ -96,6 +102,8 @@ def recover(stack: Running, log: str, say: Say) -> Recovery:
             say(f"the checkpoint of {newest[1].size} entries agrees")
         if found.missing:
             say(f"brought back {head + 1} to {head + found.missing}")
+        if unsigned := found.unsigned(newest[1].size if newest else 0):
+            say(f"{unsigned.start} to {unsigned.stop - 1} of them are newer than any checkpoint: only the topic vouches for them")
         db.execute("SELECT open_log()")
         if found.missing:
             _tell(db, found, newest[0].decode() if newest else None, Time(Path(stack.state["clock_file"])))
@@ -192,31 +200,44 @@ class _BringingBack:
 
     def add(self, row: Row) -> None:
         """The next one. A command is put in place as a whole."""
-        command = json.loads(row.state)["meta"].get("command")
+        command = _command_of(row)
         if len(self.rows) >= BATCH and command != self.command:
             self.flush()
         self.rows.append(row)
         self.command = command
 
     def flush(self) -> None:
-        """What is held."""
+        """What is held. Raises Forked where the log has one of its versions or commands already."""
         if not self.rows:
             return
-        with self.db.cursor() as cursor:
-            with cursor.copy(_COPY) as copy:
-                for row in self.rows:
-                    copy.write_row(row)
-            cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(self.rows)))
+        first, last = self.rows[0].position, self.rows[-1].position
+        try:
+            with self.db.cursor() as cursor:
+                with cursor.copy(_COPY) as copy:
+                    for row in self.rows:
+                        copy.write_row(row)
+                cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(self.rows)))
+        except UniqueViolation:
+            raise Forked(f"of {first} to {last} the topic repeats a version or a command of the log: {NO_RELAY}") from None
         self.db.execute("UPDATE head SET position = %s, recorded_at = %s", (self.rows[-1].position, self.rows[-1].recorded_at))
         self.rows.clear()
 
 
 def _commands(rows: Sequence[Row]) -> Iterator[tuple[UUID, int, int, bytes]]:
     """One append is one command. Who sent it and with which body is not in the log, so its fingerprint is unknown."""
-    for command, group in groupby(rows, key=lambda row: json.loads(row.state)["meta"].get("command")):
+    for command, group in groupby(rows, key=_command_of):
         positions = [row.position for row in group]
         if command:
             yield UUID(command), positions[0], positions[-1], RECOVERED
+
+
+def _command_of(row: Row) -> str | None:
+    """The id of the command that wrote it. Raises Forked for what is no entry of a log."""
+    try:
+        command = json.loads(row.state)["meta"].get("command")
+        return command and str(UUID(command))
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise Forked(f"what the topic tells at {row.position} is no entry of a log: {NO_RELAY}") from None
 
 
 def _tell(db: Db, found: Recovery, note: str | None, time: Time) -> None:
