@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chassis.kafka import topic_of
+from tests.faults.chaos import all_work
 from tests.faults.desks import handed_over, reported, taken_over
 from tests.faults.invariants import broken
 from tests.line import COMMUNE, call, eventually
@@ -112,10 +113,26 @@ def test_a_decision_about_nothing_and_a_reason_that_is_no_code_are_refused_in_a_
     nothing = hotline("parked", "retry", "cases", "intake", 1_000_000, "--reason", "cause_mended")
     words = hotline("parked", "discard", "cases", "intake", 1, "--reason", "because I say so")
     stranger = hotline("parked", "show", "kitchen", "intake", 1)
-    assert [2, 2, 2] == [nothing.exit_code, words.exit_code, stranger.exit_code]
+    nowhere = hotline("parked", "show", "cases", "../a\nb", 1)
+    assert [2, 2, 2, 2] == [nothing.exit_code, words.exit_code, stranger.exit_code, nowhere.exit_code]
     assert "cases has parked nothing at intake:1000000" in nothing.stderr
     assert "the reason is a code: cause_mended" in words.stderr
     assert "no service kitchen" in stranger.stderr
+
+
+def test_a_service_that_is_away_hides_nothing_that_others_parked(line, hotline):
+    api = line.stack.process("intake", "api")
+    with without_right(line, "INSERT", "hand_off", "notifications_worker"):
+        handed_over(line, reported(line))
+        (first, _), *_ = eventually(lambda: parked(line))
+        api.stop()
+        listed = hotline("parked", "list")
+        api.start()
+    assert (2, True) == (listed.exit_code, "referrals.ReferralSent" in listed.stdout)
+    assert "intake does not say what it parked: it is away" in listed.stderr
+    all_work(line.stack)
+    hotline("parked", "retry", "notifications", "referrals", first, "--reason", "cause_mended")
+    eventually(lambda: not parked(line))
 
 
 def test_a_topic_is_told_anew_while_the_line_is_at_work_and_nobody_hears_anything_twice(line, hotline):
