@@ -70,7 +70,7 @@ class Identity:
 
     def __init__(self, issuer: str, audience: str, groups: Path) -> None:
         self._issuer, self._audience = issuer, audience
-        self._groups = _groups(groups)
+        self._groups = groups_from(groups)
         self._keys: KeySet | None = None
         self._fetched = 0.0
         self._known: OrderedDict[str, tuple[Actor, float, float]] = OrderedDict()
@@ -148,9 +148,13 @@ def chosen(actor: Actor, wanted: str | None) -> Actor:
     return Actor(actor.subject, tuple(capacity for capacity in actor.capacities if str(capacity) == wanted))
 
 
-def _groups(file: Path) -> list[tuple[re.Pattern[str], str, str | None, str | None]]:
-    lines: list[dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
-    return [(re.compile(line["match"]), line["role"], line.get("place"), line.get("agency")) for line in lines]
+def groups_from(file: Path) -> list[tuple[re.Pattern[str], str, str | None, str | None]]:
+    """Which group of the provider is which role, where. Raises OSError, or ValueError for a file that says something else."""
+    try:
+        lines: list[dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+        return [(re.compile(line["match"]), line["role"], line.get("place"), line.get("agency")) for line in lines]
+    except (yaml.YAMLError, re.error, KeyError, TypeError):
+        raise ValueError("no groups and their roles") from None
 
 
 def _unknown() -> Problem:

@@ -31,7 +31,7 @@ from chassis.log import Log
 from chassis.loop import collect_seldom, on_its_loop
 from chassis.mapper import FactMapper, Recorded
 from chassis.relay import Acknowledged, not_ahead
-from chassis.settings import Settings, fit_for, key_from
+from chassis.settings import Settings, files_fit, fit_for, key_from
 from chassis.signer import Signer
 from chassis.timing import Time
 from chassis.transient import TRANSIENT, StoreGone, is_ending, pauses
@@ -259,6 +259,7 @@ async def _only_worker(parts: Parts) -> AsyncIterator[None]:
 def start(name: str, role: str, settings: Settings, build: Callable[[Parts], Service]) -> None:
     """Run one process of a service."""
     fit_for(role, settings)
+    files_fit(settings)
     telemetry.set_up(name, role, settings.log_level, settings.traces)
     failpoints.use(settings.failpoints)
 

@@ -6,6 +6,7 @@ import threading
 from types import FrameType
 from typing import Annotated
 
+import httpx2
 import typer
 import yaml
 
@@ -52,10 +53,15 @@ def token_command(user: str) -> None:
     state = read_state()
     if state is None:
         sys.exit("no local stack is running: make up")
+    people = yaml.safe_load(USERS.read_text(encoding="utf-8"))
+    if user not in people["users"]:
+        sys.exit(f"there is no user {user}: deploy/local/users.yaml lists them")
     try:
-        print(log_in(state["oidc_issuer"], user, yaml.safe_load(USERS.read_text(encoding="utf-8"))["password"]).access)
+        print(log_in(state["oidc_issuer"], user, people["password"]).access)
     except LoginFailedError as problem:
         sys.exit(str(problem))
+    except httpx2.HTTPError:
+        sys.exit("the identity provider does not answer: hotline doctor says what is down")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -63,6 +63,7 @@ def run(work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
 
     async def connected() -> None:
         async with await AsyncConnection.connect(where().database, autocommit=True, options=OPTIONS) as db:
+            await see_that_views_are_here(db)
             await work(db)
 
     try:
@@ -71,6 +72,12 @@ def run(work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
         sys.exit(str(problem.diag.message_primary))
     except TRANSIENT as problem:
         sys.exit(f"the database does not answer ({type(problem).__name__}); nothing was changed")
+
+
+async def see_that_views_are_here(db: AsyncConnection[Any]) -> None:
+    """Exits with a sentence where this is the database of another service."""
+    if await rows(db, "SELECT WHERE to_regclass('build') IS NULL OR to_regclass('live') IS NULL"):
+        sys.exit("this is not the database of projections, it has no views: set H111_DATABASE to that of the projections worker")
 
 
 async def rows(db: AsyncConnection[Any], query: LiteralString | sql.Composed) -> list[tuple[Any, ...]]:
@@ -197,6 +204,8 @@ async def rebuild(place: Where, accept: str | None) -> tuple[int, str]:
     }  # a lost batch is filled again; a swap is not lost
     collect_seldom()
     async with AsyncConnectionPool(place.database, min_size=2, max_size=12, open=False, kwargs=options) as pool:
+        async with pool.connection() as db:
+            await see_that_views_are_here(db)
         view = view_of(pool, place.kafka, Log("projections", pool))
         return await rebuild_of(view, Shown().show, accept).run()
 

@@ -62,11 +62,11 @@ def cli(postgres, kafka, tmp_path):
         update={"kafka": kafka.bootstrap, "clock_file": None, "failpoints": tmp_path / "failpoints"}
     )
 
-    async def run(*arguments, die=None):
+    async def run(*arguments, die=None, **others):
         if die:
             (tmp_path / "failpoints").write_text(f"{die} 1 kill")
         given = {name: value for name, value in settings if value not in (None, "")}
-        given |= {name: settings.__getattribute__(name).get_secret_value() for name in ("database", "keys")}
+        given |= {name: settings.__getattribute__(name).get_secret_value() for name in ("database", "keys")} | others
         variables = {f"H111_{name.upper()}": str(value) for name, value in given.items()}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("H111_")}
         process = await asyncio.create_subprocess_exec(
@@ -94,6 +94,13 @@ async def contents(worker, build):
     for table in ("history", "belongs", "work", "clock"):
         found[table] = sorted(map(str, await rows(worker, f"SELECT to_jsonb(t) FROM build_{build}.{table} t")))
     return found
+
+
+@pytest.mark.parametrize("command", ["list", "status", "cancel", "drop", "rebuild"])
+async def test_in_the_database_of_another_service_a_command_says_so_and_does_nothing(cli, postgres, worker, command):
+    status, said = await cli(command, database=postgres.uri("intake", "intake_worker"))
+    assert (1, 1) == (status, said.count("\n")), said
+    assert "not the database of projections" in said
 
 
 async def test_a_rebuilt_view_equals_the_live_one_is_swapped_in_and_the_worker_folds_into_it_without_a_restart(

@@ -1,6 +1,5 @@
 """The doors of the channels: verify the signature over the raw bytes, keep them, answer at once. The worker reads them later."""
 
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +11,7 @@ from fastapi.responses import JSONResponse
 from opentelemetry import metrics
 
 from chassis.problems import Problem
-from chassis.settings import Settings
+from chassis.settings import Settings, mail_key_from, secret_from
 from chassis.web import read_all
 from contracts.kernel import Refused
 from contracts.places import Place
@@ -43,7 +42,7 @@ def reader(channel: str, centre: Place) -> Callable[[bytes, datetime, UUID], Par
 def channel_doors(app: FastAPI, inbox: Inbox, settings: Settings) -> None:
     """`POST /intake/v1/channels/{zalo,email}`; a channel without a secret has no door."""
     if settings.zalo_secret_file:
-        secret = settings.zalo_secret_file.read_text(encoding="utf-8").strip()
+        secret = secret_from(settings.zalo_secret_file)
 
         async def from_zalo(request: Request) -> JSONResponse:
             raw = await read_all(request, MESSAGE_LIMIT)
@@ -53,7 +52,7 @@ def channel_doors(app: FastAPI, inbox: Inbox, settings: Settings) -> None:
 
         app.post("/intake/v1/channels/zalo", summary="Signed webhook of the Zalo Official Account", response_model=None)(from_zalo)
     if settings.mail_secret_file:
-        key = b64decode(settings.mail_secret_file.read_text(encoding="ascii").strip().removeprefix("whsec_"))
+        key = mail_key_from(settings.mail_secret_file)
 
         async def from_mail_host(request: Request) -> JSONResponse:
             if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "message/rfc822":
