@@ -29,6 +29,7 @@ from services.projections.swaps import rebuild_of, view_of
 
 app = typer.Typer(no_args_is_help=True, help="Builds of the views: list them, rebuild beside the live one, swap.")
 OPTIONS = "-c lock_timeout=10s -c statement_timeout=15min -c timezone=UTC"
+NOT_THIS_ROLE = "this role may not do that: set H111_DATABASE to that of the projections worker"
 BUILDS: LiteralString = """
     SELECT b.number, b.number = l.build AS live, b.swapped_at, b.instant, b.digest, b.accepted, b.began_at,
         to_regnamespace('build_' || b.number) IS NOT NULL AS kept, b.told_at IS NOT NULL AS told
@@ -70,6 +71,8 @@ def run(work: Callable[[AsyncConnection[Any]], Awaitable[None]]) -> None:
         on_its_loop(connected())
     except (errors.ObjectInUse, errors.LockNotAvailable) as problem:
         sys.exit(str(problem.diag.message_primary))
+    except errors.InsufficientPrivilege:
+        sys.exit(NOT_THIS_ROLE)
     except TRANSIENT as problem:
         sys.exit(f"the database does not answer ({type(problem).__name__}); nothing was changed")
 
@@ -187,6 +190,8 @@ def rebuild_command(
         sys.exit(2)
     except BuildGoneError as problem:
         sys.exit(str(problem))
+    except errors.InsufficientPrivilege:
+        sys.exit(NOT_THIS_ROLE)
     except BuildsDifferError as problem:
         tell_difference(problem)
         sys.exit(1)

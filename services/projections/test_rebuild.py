@@ -103,6 +103,12 @@ async def test_in_the_database_of_another_service_a_command_says_so_and_does_not
     assert "not the database of projections" in said
 
 
+async def test_a_role_that_may_not_rebuild_is_told_so_in_a_sentence(cli, postgres, worker):
+    status, said = await cli("rebuild", database=postgres.uri("projections", "projections_api"))
+    assert (1, 1) == (status, said.count("\n")), said
+    assert "this role may not do that" in said
+
+
 async def test_a_rebuilt_view_equals_the_live_one_is_swapped_in_and_the_worker_folds_into_it_without_a_restart(
     worker, view, tape, rebuild
 ):
