@@ -29,6 +29,7 @@ from tests.faults.invariants import broken
 from tests.faults.kills import arm
 from tests.line import call, eventually
 from tools.commands import app
+from tools.recovery.recover import Recovery
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -289,6 +290,11 @@ def test_a_database_that_was_lost_is_not_begun_anew_and_all_of_its_log_comes_bac
     new = line.done("/intake/v1/contacts", call(line))
     signed(line, "intake", new["told"][-1]["position"])
     assert [] == broken(line.snapshot())
+
+
+@pytest.mark.parametrize(("signed_to", "unsigned"), [(0, range(11, 16)), (12, range(13, 16)), (15, range(16, 16))])
+def test_what_comes_back_and_stands_in_no_checkpoint_is_counted(signed_to, unsigned):
+    assert unsigned == Recovery("cases", "hotline111.example/test/cases", {}, head=10, missing=5).unsigned(signed_to)
 
 
 # Forks, which are left as they are: so these are the last tests on this line
