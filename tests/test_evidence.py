@@ -317,6 +317,14 @@ def test_a_log_that_somebody_appended_to_after_it_was_restored_is_a_fork_and_sta
     assert before == line.rows("notifications", "SELECT * FROM event ORDER BY position")
 
 
+def last_row(line, log):
+    (found,) = line.rows(
+        log,
+        "SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event ORDER BY position DESC LIMIT 1",
+    )
+    return Row(*found)
+
+
 def told_by_a_stranger(line, log, last, state):
     """A record under our headers behind the last one of a topic, as if it were the next of the same stream."""
     next_one = last._replace(position=last.position + 1, version=last.version + 1)
@@ -333,14 +341,10 @@ def told_by_a_stranger(line, log, last, state):
     ("log", "state", "why"), [("cases", b"{garbage", "is no entry of a log"), ("intake", None, "repeats a version or a command")]
 )
 def test_what_no_relay_wrote_behind_the_end_of_a_log_is_not_brought_back(line, log, state, why):
-    query = (
-        "SELECT originator_id, originator_version, topic, state, position, recorded_at FROM event ORDER BY position DESC LIMIT 1"
-    )
     line.stack.process(log, "api").stop()
-    time.sleep(0.5)  # what the worker itself still writes
-    signed(line, log, Row(*line.rows(log, query)[0]).position)
+    eventually(lambda: (found := newest(line, log)) and found.size >= last_row(line, log).position)  # all of it is told and signed
     line.stack.process(log, "worker").stop()
-    last = Row(*line.rows(log, query)[0])
+    last = last_row(line, log)
     told_by_a_stranger(line, log, last, state or last.state)
     done = CliRunner().invoke(app, ["recover", log, "--home", str(line.stack.home)], catch_exceptions=False)
     assert (1, True) == (done.exit_code, why in done.stderr), done.output

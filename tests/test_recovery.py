@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from typer import Exit
 from typer.testing import CliRunner
 
 from chassis.kafka import topic_of
@@ -16,6 +17,7 @@ from tests.faults.desks import handed_over, reported, taken_over
 from tests.faults.invariants import broken
 from tests.line import COMMUNE, call, eventually
 from tools.commands import app
+from tools.recovery_commands import asking
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -126,8 +128,9 @@ def test_a_service_that_is_away_hides_nothing_that_others_parked(line, hotline):
         handed_over(line, reported(line))
         (first, _), *_ = eventually(lambda: parked(line))
         api.stop()
-        listed = hotline("parked", "list")
+        listed, of_it = hotline("parked", "list"), hotline("parked", "list", "--service", "intake", "--json")
         api.start()
+    assert (2, "[]\n") == (of_it.exit_code, of_it.stdout)
     assert (2, True) == (listed.exit_code, "referrals.ReferralSent" in listed.stdout)
     assert "intake does not say what it parked: it is away" in listed.stderr
     all_work(line.stack)
@@ -214,6 +217,20 @@ def test_without_postgresql_it_still_says_what_is_wrong(line, hotline):
     assert (1, 2) == (answer.exit_code, listed.exit_code)
     assert ("postgresql", "part-down") in found(answer)
     eventually(lambda: 0 == hotline("doctor").exit_code, seconds=120)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (psycopg.errors.UndefinedTable(), "PostgreSQL refuses what was asked (UndefinedTable)"),
+        (psycopg.OperationalError(), "a part does not answer (OperationalError)"),
+        (TimeoutError(), "a part does not answer (TimeoutError)"),
+    ],
+)
+def test_a_refusal_is_not_taken_for_silence(problem, said, capsys):
+    with pytest.raises(Exit) as ended, asking():
+        raise problem
+    assert (2, True) == (ended.value.exit_code, capsys.readouterr().err.startswith(said))
 
 
 def test_where_no_stack_runs_it_cannot_be_asked(tmp_path):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import psycopg
 import typer
@@ -35,24 +35,19 @@ def asking() -> Iterator[None]:
     """What cannot be asked is said in a sentence, and ends with 2."""
     try:
         yield
-    except CannotAsk as why:
-        typer.echo(str(why), err=True)
-        raise typer.Exit(2) from None
-    except psycopg.OperationalError as problem:
-        _away(problem)
-    except psycopg.Error as problem:
-        typer.echo(
-            f"PostgreSQL refuses what was asked ({type(problem).__name__}): are table and right there? hotline doctor", err=True
-        )
-        raise typer.Exit(2) from None
-    except GONE as problem:
-        _away(problem)
+    except (CannotAsk, *GONE) as problem:
+        typer.echo(_sentence(problem), err=True)
         raise typer.Exit(2) from None
 
 
-def _away(problem: Exception) -> NoReturn:
-    typer.echo(f"a part does not answer ({type(problem).__name__}): hotline doctor says which", err=True)
-    raise typer.Exit(2) from None
+def _sentence(problem: Exception) -> str:
+    match problem:
+        case CannotAsk():
+            return str(problem)
+        case psycopg.Error() if not isinstance(problem, psycopg.OperationalError):
+            return f"PostgreSQL refuses what was asked ({type(problem).__name__}): are table and right there? hotline doctor"
+        case _:
+            return f"a part does not answer ({type(problem).__name__}): hotline doctor says which"
 
 
 @parked_app.command("list")
@@ -64,7 +59,7 @@ def list_command(
     """What the services parked, with the reason. Ends with 1 if something waits, 2 if a service does not answer."""
     with asking():
         items, silent = parked.listed(Running.of(home), parked.services_named(service))
-    if items or not silent:
+    if items or as_json or not silent:
         nothing = "nothing is parked"
         typer.echo(json.dumps(items, ensure_ascii=False, indent=1) if as_json else parked.table(items) if items else nothing)
     for why in silent:

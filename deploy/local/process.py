@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,6 +161,7 @@ PORTS = range(20000, 32000)
 """Below those the kernel gives to clients: else a client that tries again and again to reach a killed server may be given the
 server's own port, connect to itself, and keep the server from coming back."""
 
+_promising = threading.Lock()
 _promised: dict[int, Path | None] = {}
 """Ports this program gave out, with the file that keeps each: its server may not have begun to listen."""
 
@@ -169,14 +171,15 @@ def free_port(preferred: int = 0, keeper: Path | None = None) -> int:
 
     keeper: the file the port is kept in, which may ask for it again.
     """
-    mine = [preferred] if preferred and _promised.get(preferred, keeper) == keeper else []
-    others = [port for port in random.sample(PORTS, 50) if port not in _promised]
-    for port in [*mine, *others]:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            _promised[port] = keeper
-            return port
+    with _promising:
+        mine = [preferred] if preferred and _promised.get(preferred, keeper) == keeper else []
+        others = [port for port in random.sample(PORTS, 50) if port not in _promised]
+        for port in [*mine, *others]:
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+                _promised[port] = keeper
+                return port
     raise NotStartedError("this machine has no free TCP port")
 
 

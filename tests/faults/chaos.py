@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import httpx2
 import psycopg
@@ -83,7 +83,9 @@ class Grounds:
     """What lies on a line from fault to fault, as a context manager."""
 
     def __init__(self, line: Line) -> None:
-        self._line, self._what, self._here, self._held = line, cast("Ground | None", None), None, ExitStack()
+        self._line, self._held = line, ExitStack()
+        self._what: Ground | None = None
+        self._here: Any = None
 
     def __enter__(self) -> Self:
         return self

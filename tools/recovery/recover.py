@@ -196,15 +196,16 @@ class _BringingBack:
 
     db: Db
     rows: list[Row] = field(default_factory=list)
-    command: str | None = None
+    commands: list[str | None] = field(default_factory=list)
+    """By whose command each of the rows was written."""
 
     def add(self, row: Row) -> None:
         """The next one. A command is put in place as a whole."""
         command = _command_of(row)
-        if len(self.rows) >= BATCH and command != self.command:
+        if len(self.rows) >= BATCH and command != self.commands[-1]:
             self.flush()
         self.rows.append(row)
-        self.command = command
+        self.commands.append(command)
 
     def flush(self) -> None:
         """What is held. Raises Forked where the log has one of its versions or commands already."""
@@ -216,17 +217,18 @@ class _BringingBack:
                 with cursor.copy(_COPY) as copy:
                     for row in self.rows:
                         copy.write_row(row)
-                cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(self.rows)))
+                cursor.executemany("INSERT INTO command VALUES (%s, %s, %s, %s)", list(_commands(self.rows, self.commands)))
         except UniqueViolation:
             raise Forked(f"of {first} to {last} the topic repeats a version or a command of the log: {NO_RELAY}") from None
         self.db.execute("UPDATE head SET position = %s, recorded_at = %s", (self.rows[-1].position, self.rows[-1].recorded_at))
         self.rows.clear()
+        self.commands.clear()
 
 
-def _commands(rows: Sequence[Row]) -> Iterator[tuple[UUID, int, int, bytes]]:
+def _commands(rows: Sequence[Row], commands: Sequence[str | None]) -> Iterator[tuple[UUID, int, int, bytes]]:
     """One append is one command. Who sent it and with which body is not in the log, so its fingerprint is unknown."""
-    for command, group in groupby(rows, key=_command_of):
-        positions = [row.position for row in group]
+    for command, group in groupby(zip(rows, commands, strict=True), key=lambda each: each[1]):
+        positions = [row.position for row, _ in group]
         if command:
             yield UUID(command), positions[0], positions[-1], RECOVERED
 
